@@ -1,0 +1,215 @@
+"""Runs a stage: the one path that the command line, the pipeline's components and the tests all take.
+
+Results live in a store, `<store>/<stage>/<key>/`, where the key is a digest of the stage's code, its config and the
+fingerprints of its inputs. A result that is already there is reused; a run that was killed left
+`<store>/<stage>/<key>.partial/`, which the next run of the same key continues. A finished result appears by rename.
+
+    store/sft/4be1…/model/manifest.json …   one directory an output
+    store/sft/4be1…/metrics.json            flat numbers
+    store/sft/4be1…/report.html             what a person looks at
+    store/sft/4be1…/config.json             the resolved config
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from components.artifacts import (
+    Artifact,
+    ArtifactError,
+    Shard,
+    open_artifact,
+    read_manifest,
+    write_json,
+    write_manifest,
+)
+from components.config import ConfigError, StageConfig, build, digest
+from components.registry import STAGES, Stage
+from components.reporting import Progress, Report
+
+COMPONENTS = Path(__file__).parent
+
+
+@dataclass
+class Outputs:
+    """Where a stage writes. Everything below it survives a kill and is there again when the stage is resumed."""
+
+    stage: Stage
+    root: Path
+    config_digest: str
+    parents: dict[str, str]
+    progress: Progress
+    report: Report
+    metrics: dict[str, float] = field(default_factory=dict)
+    finished: set[str] = field(default_factory=set)
+
+    @property
+    def work(self) -> Path:
+        """Scratch for resume state; removed when the stage is done."""
+        return self._make(self.root / "work")
+
+    def directory(self, name: str) -> Path:
+        """The directory of output `name`."""
+        if name not in self.stage.outputs:
+            raise KeyError(f"{self.stage.name} has no output {name!r}, only {', '.join(self.stage.outputs)}")
+        return self._make(self.root / name)
+
+    def finish(self, name: str, kind: str, shards: Iterable[Shard], totals: Mapping[str, int | float | str]) -> None:
+        """Write the manifest of output `name`; call it once per output, when all its files are there."""
+        if kind != self.stage.outputs[name]:
+            raise ValueError(f"{self.stage.name}.{name} is declared as {self.stage.outputs[name]!r}, not {kind!r}")
+        write_manifest(
+            self.directory(name),
+            kind=kind,
+            stage=self.stage.name,
+            shards=shards,
+            totals=totals,
+            config_digest=self.config_digest,
+            parents=self.parents,
+        )
+        self.finished.add(name)
+
+    @staticmethod
+    def _make(path: Path) -> Path:
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished stage in the store."""
+
+    directory: Path
+    reused: bool
+
+    def output(self, name: str) -> Path:
+        return self.directory / name
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        return json.loads((self.directory / "metrics.json").read_text())
+
+    @property
+    def report(self) -> Path:
+        return self.directory / "report.html"
+
+
+def execute(
+    stage_name: str,
+    config: StageConfig | Mapping[str, Any],
+    inputs: Mapping[str, str | Path],
+    store: str | Path,
+) -> Result:
+    """Run a stage, continue it, or find its finished result.
+
+    Args:
+        stage_name: a name in `registry.STAGES`.
+        config: the stage's config, or its values.
+        inputs: the directory of each input artifact; optional inputs may be left out.
+        store: the directory that holds all results; shared by every run that should reuse them.
+
+    Raises:
+        ConfigError: wrong config or wrong inputs, before anything is written.
+        ArtifactError: a damaged or wrong input.
+    """
+    stage = find_stage(stage_name)
+    values = config if isinstance(config, StageConfig) else build(stage.config_type, config, stage_name)
+    artifacts = _open_inputs(stage, inputs)
+    parents = {name: artifact.fingerprint for name, artifact in artifacts.items()}
+    key = result_key(stage, values, parents)
+    final = Path(store) / stage.name / key
+    with _lock(final.with_suffix(".lock")):
+        if _is_complete(stage, final):
+            return Result(final, reused=True)
+        root = final.with_suffix(".partial")
+        root.mkdir(parents=True, exist_ok=True)
+        outputs = Outputs(stage, root, values.digest(), parents, Progress(stage.name), Report(stage.name))
+        stage.run(values, artifacts, outputs)
+        missing = set(stage.outputs) - outputs.finished
+        if missing:
+            raise ArtifactError(f"{stage.name}: ended without finishing output {', '.join(sorted(missing))}")
+        write_json(root / "config.json", values.model_dump(mode="json"))
+        write_json(root / "metrics.json", outputs.metrics)
+        outputs.report.write(root / "report.html")
+        shutil.rmtree(root / "work", ignore_errors=True)
+        if final.exists():   # damaged, or _is_complete would have found it
+            shutil.rmtree(final)
+        root.replace(final)
+        outputs.progress.finish()
+    return Result(final, reused=False)
+
+
+def find_stage(name: str) -> Stage:
+    if name not in STAGES:
+        raise ConfigError(f"no stage {name!r}; stages: {', '.join(STAGES)}")
+    return STAGES[name]
+
+
+def result_key(stage: Stage, config: StageConfig, parents: Mapping[str, str]) -> str:
+    """The name of a result: 16 hex digits over the stage's code, config and inputs."""
+    return digest([stage.name, code_digest(stage), config.result_values(), dict(parents)])[:16]
+
+
+def code_digest(stage: Stage) -> str:
+    """sha256 over the sources a stage may import: its own folder and every folder that is no other stage's.
+
+    A folder that holds another stage's folder (evaluation/ holds gate/) is a shared room and always counts.
+    """
+    folders = {_folder(other) for other in STAGES.values()}
+    rooms = {folder for folder in folders if any(folder in other.parents for other in folders)}
+    foreign = folders - rooms - {_folder(stage)}
+    hasher = hashlib.sha256()
+    for path in sorted(COMPONENTS.rglob("*.py")):
+        if path.name != "component.py" and foreign.isdisjoint(path.parents):
+            hasher.update(path.relative_to(COMPONENTS).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return hasher.hexdigest()
+
+
+def _folder(stage: Stage) -> Path:
+    return COMPONENTS.joinpath(*stage.package.split(".")[1:])
+
+
+def _open_inputs(stage: Stage, inputs: Mapping[str, str | Path]) -> dict[str, Artifact]:
+    unknown = set(inputs) - set(stage.inputs)
+    if unknown:
+        raise ConfigError(
+            f"{stage.name}: no input {', '.join(sorted(unknown))}; it takes {', '.join(stage.inputs) or 'none'}"
+        )
+    artifacts = {}
+    for name, kind in stage.inputs.items():
+        if name in inputs:
+            artifacts[name] = open_artifact(inputs[name], kind.rstrip("?"))
+        elif not kind.endswith("?"):
+            raise ConfigError(f"{stage.name}: input {name!r} ({kind}) is missing")
+    return artifacts
+
+
+def _is_complete(stage: Stage, directory: Path) -> bool:
+    if not (directory / "metrics.json").is_file():
+        return False
+    try:
+        for name in stage.outputs:
+            read_manifest(directory / name)
+    except ArtifactError:
+        return False
+    return True
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Two runs of the same result: the second waits and then finds the first one's work."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
