@@ -1,0 +1,214 @@
+"""MiMo in plain PyTorch (report section 2.2; tensor names and numerics as in the released checkpoints).
+
+Pre-RMSNorm decoder with SwiGLU, grouped-query attention, RoPE, biases on q, k and v, untied embeddings, and MTP
+layers `final_norm(layer(input_proj([hidden_norm(h), token_norm(e)])))` that share embedding and output head. h is the
+residual stream before the main model's final norm; heads are parallel: each takes the main model's h.
+
+Shape suffixes: B batch, T tokens, N cache slots, D hidden, H query heads, K key/value heads, E head dim, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from components.model.cache import KVCache, cached_attention
+from components.model.config import MiMoConfig
+
+
+class RMSNorm(nn.Module):
+    """Root-mean-square norm in float32, scaled by a learned weight."""
+
+    def __init__(self, size: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(size))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x.float(), (x.shape[-1],), eps=self.eps).to(x.dtype) * self.weight
+
+
+class Attention(nn.Module):
+    """Grouped-query self-attention with rotary positions."""
+
+    def __init__(self, config: MiMoConfig) -> None:
+        super().__init__()
+        self.head_dim = config.head_dim
+        query, key_value = (n * config.head_dim for n in (config.num_attention_heads, config.num_key_value_heads))
+        self.q_proj = nn.Linear(config.hidden_size, query)
+        self.k_proj = nn.Linear(config.hidden_size, key_value)
+        self.v_proj = nn.Linear(config.hidden_size, key_value)
+        self.o_proj = nn.Linear(query, config.hidden_size, bias=False)
+
+    def project(self, x_BTD: Tensor, rope: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Rotated queries [B, H, T, E], rotated keys and values [B, K, T, E]."""
+        split = (*x_BTD.shape[:2], -1, self.head_dim)
+        q, k, v = (proj(x_BTD).view(split).transpose(1, 2) for proj in (self.q_proj, self.k_proj, self.v_proj))
+        return rotate(q, rope), rotate(k, rope), v
+
+    def forward(self, x_BTD: Tensor, rope: tuple[Tensor, Tensor], mask_BTT: Tensor | None) -> Tensor:
+        q, k, v = self.project(x_BTD, rope)
+        out_BHTE = F.scaled_dot_product_attention(
+            q, k, v, attn_mask=mask_BTT, is_causal=mask_BTT is None, enable_gqa=q.shape[1] != k.shape[1]
+        )
+        return self.o_proj(out_BHTE.transpose(1, 2).flatten(2))
+
+
+class MLP(nn.Module):
+    """SwiGLU."""
+
+    def __init__(self, config: MiMoConfig) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+
+
+class DecoderLayer(nn.Module):
+    def __init__(self, config: MiMoConfig) -> None:
+        super().__init__()
+        self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.self_attn = Attention(config)
+        self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.mlp = MLP(config)
+
+    def forward(self, x_BTD: Tensor, rope: tuple[Tensor, Tensor], mask_BTT: Tensor | None) -> Tensor:
+        x_BTD = x_BTD + self.self_attn(self.input_layernorm(x_BTD), rope, mask_BTT)
+        return x_BTD + self.mlp(self.post_attention_layernorm(x_BTD))
+
+    def step(
+        self, x_NTD: Tensor, rope: tuple[Tensor, Tensor], positions_NT: Tensor, cache: KVCache, layer: int,
+        slots_N: Tensor,
+    ) -> Tensor:  # fmt: skip
+        """Decode: write this step's keys and values into the cache, attend over each slot's own prefix."""
+        q, k, v = self.self_attn.project(self.input_layernorm(x_NTD), rope)
+        cache.write(layer, slots_N, positions_NT, k, v)
+        out_NHTE = cached_attention(q, cache.layer(layer), slots_N, positions_NT)
+        x_NTD = x_NTD + self.self_attn.o_proj(out_NHTE.transpose(1, 2).flatten(2))
+        return x_NTD + self.mlp(self.post_attention_layernorm(x_NTD))
+
+
+class MTPLayer(DecoderLayer):
+    """One multi-token-prediction head. The input projection takes the hidden state FIRST, the embedding second."""
+
+    def __init__(self, config: MiMoConfig) -> None:
+        super().__init__(config)
+        self.token_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.hidden_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.input_proj = nn.Linear(2 * config.hidden_size, config.hidden_size, bias=False)
+        self.final_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+
+    def join(self, hidden_BTD: Tensor, embedded_BTD: Tensor) -> Tensor:
+        return self.input_proj(torch.cat([self.hidden_layernorm(hidden_BTD), self.token_layernorm(embedded_BTD)], -1))
+
+
+class MiMoModel(nn.Module):
+    def __init__(self, config: MiMoConfig) -> None:
+        super().__init__()
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.num_hidden_layers))
+        self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.mtp_layers = nn.ModuleList(MTPLayer(config) for _ in range(config.num_nextn_predict_layers))
+
+
+class MiMoForCausalLM(nn.Module):
+    """The model. `forward` gives hidden states, not logits: losses never need the logits of a whole batch."""
+
+    def __init__(self, config: MiMoConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.model = MiMoModel(config)
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.apply(self._initialise)
+
+    def _initialise(self, module: nn.Module) -> None:
+        if isinstance(module, nn.Linear | nn.Embedding):
+            nn.init.normal_(module.weight, std=self.config.initializer_range)
+            if isinstance(module, nn.Linear) and module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+    def forward(self, tokens_BT: Tensor, segments_BT: Tensor | None = None) -> Tensor:
+        """Hidden states [B, T, D] before the final norm.
+
+        `segments_BT` numbers the documents packed into a row (0 is padding): no attention crosses documents and
+        positions restart in each. Without it a row is one document.
+        """
+        rope, mask_BTT = self._context(tokens_BT, segments_BT)
+        x_BTD = self.model.embed_tokens(tokens_BT)
+        for layer in self.model.layers:
+            x_BTD = layer(x_BTD, rope, mask_BTT)
+        return x_BTD
+
+    def mtp_hidden(self, hidden_BTD: Tensor, tokens_BT: Tensor, segments_BT: Tensor | None, head: int = 0) -> Tensor:
+        """Normed output [B, T, D] of MTP head `head` (0-based): row t sees h_t and x_{t+1+head}, predicts x_{t+2+head}.
+
+        Rows whose x_{t+1+head} lies outside their document hold no prediction; `next_token_labels` masks them.
+        """
+        layer = self.model.mtp_layers[head]
+        rope, mask_BTT = self._context(tokens_BT, segments_BT)
+        shifted_BT = F.pad(tokens_BT[:, 1 + head :], (0, 1 + head))
+        x_BTD = layer.join(hidden_BTD, self.model.embed_tokens(shifted_BT))
+        return layer.final_layernorm(layer(x_BTD, rope, mask_BTT))
+
+    def normed(self, hidden: Tensor) -> Tensor:
+        """The main model's final norm: what `lm_head.weight` is applied to."""
+        return self.model.norm(hidden)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Main-model logits [..., V] of hidden states from `forward` or `step`."""
+        return self.lm_head(self.model.norm(hidden))
+
+    def new_cache(self, slots: int, max_length: int) -> KVCache:
+        """An empty key/value cache for `slots` sequences of at most `max_length` tokens."""
+        weight = self.lm_head.weight
+        return KVCache(self.config, slots, max_length, device=weight.device, dtype=weight.dtype)
+
+    def step(self, tokens_NT: Tensor, positions_NT: Tensor, cache: KVCache, slots_N: Tensor) -> Tensor:
+        """Hidden states [N, T, D] of new tokens of the sequences in cache rows `slots_N`, whose prefix is cached."""
+        rope = rope_tables(positions_NT, self.config, self.lm_head.weight.dtype)
+        x_NTD = self.model.embed_tokens(tokens_NT)
+        for index, layer in enumerate(self.model.layers):
+            x_NTD = layer.step(x_NTD, rope, positions_NT, cache, index, slots_N)
+        return x_NTD
+
+    def _context(self, tokens_BT: Tensor, segments_BT: Tensor | None) -> tuple[tuple[Tensor, Tensor], Tensor | None]:
+        dtype = self.model.embed_tokens.weight.dtype
+        if segments_BT is None:
+            positions_BT = torch.arange(tokens_BT.shape[1], device=tokens_BT.device).expand_as(tokens_BT)
+            return rope_tables(positions_BT, self.config, dtype), None
+        return rope_tables(document_positions(segments_BT), self.config, dtype), document_mask(segments_BT, dtype)
+
+
+def document_positions(segments_BT: Tensor) -> Tensor:
+    """Position of each token inside its document [B, T]: counts from 0 where the segment number changes."""
+    index_T = torch.arange(segments_BT.shape[1], device=segments_BT.device)
+    starts_BT = F.pad(segments_BT[:, 1:] != segments_BT[:, :-1], (1, 0), value=True)
+    return index_T - torch.where(starts_BT, index_T, 0).cummax(1).values
+
+
+def document_mask(segments_BT: Tensor, dtype: torch.dtype) -> Tensor:
+    """Additive attention mask [B, 1, T, T]: 0 inside a document's past, -inf elsewhere."""
+    T = segments_BT.shape[1]
+    allowed_BTT = segments_BT[:, :, None] == segments_BT[:, None, :]
+    allowed_BTT &= torch.ones(T, T, dtype=torch.bool, device=segments_BT.device).tril()
+    mask_BTT = torch.zeros(allowed_BTT.shape, dtype=dtype, device=segments_BT.device)
+    return mask_BTT.masked_fill_(~allowed_BTT, float("-inf"))[:, None]
+
+
+def rope_tables(positions_BT: Tensor, config: MiMoConfig, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """cos and sin [B, 1, T, E] of rotary positions, computed in float32 (Su et al. 2021, half-rotation layout)."""
+    exponent = torch.arange(0, config.head_dim, 2, device=positions_BT.device, dtype=torch.float32) / config.head_dim
+    angles_BTE = positions_BT[..., None].float() * config.rope_theta**-exponent
+    angles_BTE = torch.cat([angles_BTE, angles_BTE], -1)[:, None]
+    return angles_BTE.cos().to(dtype), angles_BTE.sin().to(dtype)
+
+
+def rotate(x_BHTE: Tensor, rope: tuple[Tensor, Tensor]) -> Tensor:
+    """Apply RoPE."""
+    cos, sin = rope
+    first, second = x_BHTE.chunk(2, -1)
+    return x_BHTE * cos + torch.cat([-second, first], -1) * sin

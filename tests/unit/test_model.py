@@ -1,0 +1,148 @@
+"""The architecture against transformers, the losses against ten-line references, checkpoints both ways."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM
+
+from components.config import ConfigError
+from components.model import MiMoConfig, MiMoForCausalLM, losses
+from components.model.checkpoint import load_model, save_checkpoint
+
+TINY = MiMoConfig(
+    vocab_size=131, hidden_size=48, intermediate_size=80, num_hidden_layers=3, num_attention_heads=4,
+    num_key_value_heads=2, head_dim=16, rope_theta=10_000.0, max_position_embeddings=64,
+    num_nextn_predict_layers=2, initializer_range=0.3,
+)  # fmt: skip
+
+
+@pytest.fixture
+def model() -> MiMoForCausalLM:
+    torch.manual_seed(0)
+    model = MiMoForCausalLM(TINY)
+    for parameter in model.parameters():   # norms and biases away from their neutral values, so that they count
+        if parameter.ndim == 1:
+            torch.nn.init.normal_(parameter, 1.0, 0.3)
+    return model
+
+
+@pytest.fixture
+def tokens() -> torch.Tensor:
+    return torch.randint(0, TINY.vocab_size, (2, 37), generator=torch.Generator().manual_seed(1))
+
+
+def test_parameter_counts_are_the_published_ones() -> None:
+    config = MiMoConfig.mimo_7b()
+    with torch.device("meta"):
+        model = MiMoForCausalLM(config)
+    assert sum(p.numel() for p in model.parameters()) == 7_833_409_536
+    assert config.parameter_count() == (7_622_619_136, 210_790_400)
+
+
+def test_checkpoint_loads_in_transformers_with_equal_logits(model, tokens, tmp_path: Path) -> None:
+    save_checkpoint(model, tmp_path, tokenizer=tmp_path)
+    ours = model.logits(model(tokens))
+    trunk = Qwen2ForCausalLM.from_pretrained(tmp_path)
+    torch.testing.assert_close(trunk(tokens).logits, ours, rtol=1e-4, atol=1e-4)
+    full, info = AutoModelForCausalLM.from_pretrained(tmp_path, trust_remote_code=True, output_loading_info=True)
+    assert not info["missing_keys"] and not info["unexpected_keys"]
+    assert full.config.rope_parameters["rope_theta"] == TINY.rope_theta
+    torch.testing.assert_close(full(tokens).logits, ours, rtol=1e-4, atol=1e-4)
+    for head in range(2):
+        drafted = model.lm_head(model.mtp_hidden(model(tokens), tokens, None, head))
+        rows = tokens.shape[1] - 1 - head
+        torch.testing.assert_close(full.mtp_logits(tokens, head)[:, :rows], drafted[:, :rows], rtol=1e-4, atol=1e-4)
+
+
+def test_qwen2_checkpoint_is_a_start_point(tokens, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    qwen = Qwen2ForCausalLM(Qwen2Config(
+        vocab_size=131, hidden_size=48, intermediate_size=80, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, rope_parameters={"rope_type": "default", "rope_theta": 1234.0},
+        tie_word_embeddings=True, max_position_embeddings=64,
+    ))  # fmt: skip
+    qwen.save_pretrained(tmp_path)
+    model = load_model(tmp_path, mtp_heads=1)
+    assert model.config.rope_theta == 1234.0
+    torch.testing.assert_close(model.logits(model(tokens)), qwen(tokens).logits, rtol=1e-4, atol=1e-4)
+
+
+def test_round_trip_and_extra_heads_start_as_copies(model, tokens, tmp_path: Path) -> None:
+    save_checkpoint(model, tmp_path, tokenizer=tmp_path)
+    again = load_model(tmp_path, mtp_heads=3, rope_theta=640_000.0)
+    assert again.config == replace(TINY, num_nextn_predict_layers=3, rope_theta=640_000.0)
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, again.state_dict()[name])
+    for name, tensor in model.model.mtp_layers[1].state_dict().items():
+        assert torch.equal(tensor, again.model.mtp_layers[2].state_dict()[name])
+
+
+def test_wrong_checkpoints_are_refused_by_name(model, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no config\.json"):
+        load_model(tmp_path)
+    save_checkpoint(model, tmp_path, tokenizer=tmp_path)
+    values = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**values, "model_type": "llama"}))
+    with pytest.raises(ConfigError, match="model_type is 'llama'"):
+        load_model(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({**values, "num_hidden_layers": 4}))
+    with pytest.raises(ConfigError, match=r"tensors missing: model\.layers\.3"):
+        load_model(tmp_path)
+
+
+def test_packed_documents_do_not_see_each_other(model, tokens) -> None:
+    lengths = [11, 20, 6]
+    segments = torch.repeat_interleave(torch.tensor([1, 2, 3]), torch.tensor(lengths)).expand(2, -1)
+    packed = model(tokens, segments)
+    packed_mtp = model.mtp_hidden(packed, tokens, segments, head=1)
+    start = 0
+    for length in lengths:
+        alone = tokens[:, start : start + length]
+        hidden = model(alone)
+        torch.testing.assert_close(packed[:, start : start + length], hidden, rtol=1e-4, atol=1e-4)
+        drafted = model.mtp_hidden(hidden, alone, None, head=1)[:, : length - 2]
+        torch.testing.assert_close(packed_mtp[:, start : start + length - 2], drafted, rtol=1e-4, atol=1e-4)
+        start += length
+
+
+def test_labels_stay_inside_their_document() -> None:
+    tokens = torch.tensor([[5, 6, 7, 8, 9, 0]])
+    segments = torch.tensor([[1, 1, 1, 2, 2, 0]])
+    assert losses.next_token_labels(tokens, segments).tolist() == [[6, 7, -100, 9, -100, -100]]
+    assert losses.next_token_labels(tokens, segments, shift=2).tolist() == [[7, -100, -100, -100, -100, -100]]
+    response = torch.tensor([[False, False, True, True, True, True]])
+    assert losses.next_token_labels(tokens, segments, 1, response).tolist() == [[-100, 7, -100, 9, -100, -100]]
+
+
+@pytest.mark.parametrize("chunk", [17, 1 << 24])
+def test_chunked_losses_equal_the_plain_ones(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(losses, "CHUNK_LOGITS", chunk)
+    torch.manual_seed(0)
+    hidden = torch.randn(23, 8, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(31, 8, dtype=torch.float64, requires_grad=True)
+    labels = torch.randint(0, 31, (23,))
+    labels[::5] = losses.IGNORE
+
+    total, count = losses.chunked_cross_entropy(hidden, weight, labels)
+    plain = F.cross_entropy(hidden @ weight.T, labels, reduction="sum")
+    assert count == (labels >= 0).sum()
+    torch.testing.assert_close(total.double(), plain, rtol=1e-5, atol=1e-5)
+    _same_gradients(total * 0.7, plain * 0.7, hidden, weight)
+
+    targets = labels.clamp(min=0)
+    chunked = losses.chunked_log_probabilities(hidden, weight, targets, temperature=0.6)
+    plain_log = F.log_softmax(hidden @ weight.T / 0.6, -1).gather(-1, targets[:, None])[:, 0]
+    torch.testing.assert_close(chunked.double(), plain_log, rtol=1e-5, atol=1e-5)
+    weights = torch.randn(23)
+    _same_gradients((chunked * weights).sum(), (plain_log * weights).sum(), hidden, weight)
+
+
+def _same_gradients(ours: torch.Tensor, plain: torch.Tensor, *leaves: torch.Tensor) -> None:
+    for a, b in zip(torch.autograd.grad(ours, leaves), torch.autograd.grad(plain, leaves), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
