@@ -21,7 +21,7 @@ class _Problem(BaseModel):
     id: str = Field(min_length=1)
     source: str = Field(description="where it came from, for example reasoning_gym/chain_sum")
     prompt: str = Field(min_length=1)
-    pass_rate: float | None = Field(None, ge=0, le=1, description="of the model it was curated with; None: unmeasured")
+    pass_rate: float | None = Field(default=None, ge=0, le=1, description="of the model it was curated with; None: unmeasured")
 
 
 class MathProblem(_Problem):
@@ -39,7 +39,7 @@ class TestCase(BaseModel):
 
     input: str
     expected: str
-    pass_rate: float | None = Field(None, ge=0, le=1, description="over solutions of several models; None: unmeasured")
+    pass_rate: float | None = Field(default=None, ge=0, le=1, description="over solutions of several models; None: unmeasured")
 
 
 class CodeProblem(_Problem):
@@ -48,7 +48,7 @@ class CodeProblem(_Problem):
     kind: Literal["code"] = "code"
     tests: tuple[TestCase, ...] = Field(min_length=1)
     function: str = ""
-    golden: str = Field("", description="a reference solution, empty if there is none; never shown to a policy")
+    golden: str = Field(default="", description="a reference solution, empty if there is none; never shown to a policy")
 
     @model_validator(mode="after")
     def _function_tests_are_json(self) -> CodeProblem:

@@ -50,12 +50,23 @@ OPERATIONS: dict[str, tuple[str, Callable[[int, int], int]]] = {
 }
 
 
+FUNCTIONS: dict[str, Callable[..., int]] = {"max": max, "min": min, "sum": sum, "len": len}
+
+
 def _simple(rng: random.Random, name: str = "n") -> Expression:
     """`n plus 3`, `n minus 3` or `n times 3`; `value` takes the number that `name` stands for."""
     operation = rng.choice(list(OPERATIONS))
     constant = rng.randint(2, 9) if operation == "times" else rng.randint(1, 9)
     sign, apply = OPERATIONS[operation]
     return Expression(f"{name} {operation} {constant}", f"{name}{sign}{constant}", lambda n: apply(n, constant))
+
+
+def _branches(rng: random.Random, then_name: str = "n", otherwise_name: str = "n") -> tuple[Expression, Expression]:
+    """Two expressions that are not the same."""
+    then = otherwise = _simple(rng, then_name)
+    while otherwise.english == then.english:
+        otherwise = _simple(rng, otherwise_name)
+    return then, otherwise
 
 
 def _offset(rng: random.Random, largest: int = 9) -> Expression:
@@ -79,7 +90,7 @@ def _formula(rng: random.Random) -> Draft:
 def _branch(rng: random.Random) -> Draft:
     word, (sign, holds) = rng.choice(list(COMPARISONS.items()))
     limit = rng.randint(2, 9)
-    then, otherwise = _simple(rng), _simple(rng)
+    then, otherwise = _branches(rng)
     above = [(limit + rng.randint(2, 5),), (limit + rng.randint(6, 20),)]
     below = [(limit - rng.randint(1, 2),), (-rng.randint(1, 20),)]
     inputs = [*(above if sign[0] == ">" else below), *(below if sign[0] == ">" else above), (limit,), (0,)]
@@ -97,16 +108,16 @@ def _two_numbers(rng: random.Random) -> Draft:
     inputs = [(low, high), (low + 1, high + 3), (high, low), (high + 4, low), (low, low), (-high, -low)]
     if rng.random() < 0.2:
         offset = _offset(rng, 20)
-        word, pick = rng.choice([("larger", max), ("smaller", min)])
+        word, pick = rng.choice([("larger", "max"), ("smaller", "min")])
         return Draft(
             f"Read a and b. Print the {word} one {offset.english}.",
-            f"{read}print({pick.__name__}(a,b){offset.python})",
-            lambda a, b: offset.value(pick(a, b)),
+            f"{read}print({pick}(a,b){offset.python})",
+            lambda a, b: offset.value(FUNCTIONS[pick](a, b)),
             inputs,
         )
     word, (sign, holds) = rng.choice(list(COMPARISONS.items()))
     first, second = rng.sample([0, 1], 2)
-    then, otherwise = _simple(rng, "ab"[first]), _simple(rng, "ab"[second])
+    then, otherwise = _branches(rng, "ab"[first], "ab"[second])
     return Draft(
         f"Read a and b. If a is {word} b, print {then.english}. Otherwise print {otherwise.english}.",
         f"{read}print({then.python} if a{sign}b else {otherwise.python})",
@@ -130,11 +141,11 @@ def _clamp(rng: random.Random) -> Draft:
 
 def _loop(rng: random.Random) -> Draft:
     step, offset = rng.randint(2, 20), _offset(rng)
-    word, function = rng.choice([("sum", sum), ("number", len)])
+    word, function = rng.choice([("sum", "sum"), ("number", "len")])
     return Draft(
         f"Read n. Print the {word} of multiples of {step} from 1 to n, {offset.english}.",
-        f"n=int(input())\nprint({function.__name__}(range({step},n+1,{step})){offset.python})",
-        lambda n: offset.value(function([k for k in range(1, n + 1) if k % step == 0])),
+        f"n=int(input())\nprint({function}(range({step},n+1,{step})){offset.python})",
+        lambda n: offset.value(FUNCTIONS[function]([k for k in range(1, n + 1) if k % step == 0])),
         [(step - 1,), (1,), (step + 1,), (rng.randint(20, 60),), (step * rng.randint(3, 6),), (-rng.randint(1, 9),)],
     )
 
@@ -142,12 +153,12 @@ def _loop(rng: random.Random) -> Draft:
 def _numbers(rng: random.Random) -> Draft:
     word, (sign, holds) = rng.choice(list(COMPARISONS.items()))
     limit, offset = rng.randint(1, 20), _offset(rng)
-    what, function, term = rng.choice([("sum", sum, "x"), ("count", len, "1")])
+    what, function, term = rng.choice([("sum", "sum", "x"), ("count", "len", "1")])
     many = tuple(rng.randint(-9, 20) for _ in range(rng.randint(4, 7)))
     return Draft(
         f"Read a line of numbers. Print the {what} of those {word} {limit}, {offset.english}.",
         f"a=map(int,input().split())\nprint(sum({term} for x in a if x{sign}{limit}){offset.python})",
-        lambda *numbers: offset.value(function([number for number in numbers if holds(number, limit)])),
+        lambda *numbers: offset.value(FUNCTIONS[function]([number for number in numbers if holds(number, limit)])),
         [(limit + 3,), (limit - 3,), (limit + 1, limit - 1), many, (limit, limit + 5, limit - 5), (-5, 0, limit)],
     )
 
@@ -170,11 +181,11 @@ def generate(family: str, seed: int, part: str) -> Iterator[CodeProblem]:
     rng = random.Random(f"{family}/{part}/{seed}")
     while True:
         draft = FAMILIES[family](rng)
-        tests = []
-        for numbers in dict.fromkeys(draft.inputs):
-            tests.append(TestCase(input=" ".join(map(str, numbers)) + "\n", expected=f"{draft.value(*numbers)}\n"))
+        tests = tuple(
+            TestCase(input=" ".join(map(str, numbers)) + "\n", expected=f"{draft.value(*numbers)}\n")
+            for numbers in dict.fromkeys(draft.inputs)
+        )
         name = hashlib.sha256(draft.prompt.encode()).hexdigest()[:12]
         yield CodeProblem(
-            id=f"code-{name}", source=f"generated/{family}", prompt=draft.prompt, tests=tuple(tests),
-            golden=draft.golden,
+            id=f"code-{name}", source=f"generated/{family}", prompt=draft.prompt, tests=tests, golden=draft.golden
         )

@@ -166,10 +166,8 @@ _PRINTS: list[tuple[re.Pattern[str], str]] = [
 
 def solve_program(prompt: str) -> Solution | None:
     """Programs described clause by clause: the thought is the expression in short, the program prints it."""
-    for opening, read in _READS.items():
-        if prompt.startswith(opening):
-            break
-    else:
+    opening = next((opening for opening in _READS if prompt.startswith(opening)), None)
+    if opening is None:
         return None
     rest = prompt.removeprefix(opening)
     cases = _CASE.findall(rest)
@@ -180,7 +178,7 @@ def solve_program(prompt: str) -> Solution | None:
     final = _expression(last.group(1))
     thought = ", ".join([*(f"{condition}: {value}" for value, condition in branches), final])
     program = "".join(f"{value} if {condition} else " for value, condition in branches) + final
-    return Solution(thought, f"```python\n{read}\nprint({program})\n```")
+    return Solution(thought, f"```python\n{_READS[opening]}\nprint({program})\n```")
 
 
 def _expression(english: str) -> str:
