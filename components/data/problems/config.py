@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from components.config import StageConfig, execution
+from components.config import StageConfig
+from components.reward.config import RewardConfig
 
 MATH_GENERATORS = (
     "basic_arithmetic", "chain_sum", "complex_arithmetic", "count_bits", "count_primes", "decimal_chain_sum",
@@ -55,7 +56,7 @@ class DatasetSource(StageConfig):
     )
     tests: str = Field(
         default="tests",
-        description="code: column with a list of {input, output} or a {inputs, outputs} pair of lists, may be JSON text",
+        description="code: column with a list of {input, output} or with {inputs, outputs}; may be JSON text",
     )
     golden: str = Field(default="", description="code: column with a reference solution; empty: none")
     limit: int | None = Field(default=None, ge=1, description="read at most so many rows")
@@ -74,8 +75,7 @@ class Config(StageConfig):
     code_evaluation: int = Field(default=0, ge=0, description="generated code problems to evaluate on")
     files: tuple[FileSource, ...] = Field(default=(), description="JSONL files of problems")
     datasets: tuple[DatasetSource, ...] = Field(default=(), description="Hugging Face datasets of problems")
-    test_timeout_s: float = Field(default=4.0, gt=0, le=600, description="a golden solution's time for one test")
-    workers: int = execution(1, "sandboxes that run golden solutions", ge=1, le=512)
+    reward: RewardConfig = Field(default_factory=RewardConfig, description="limits and sandbox for golden solutions")
 
     @model_validator(mode="after")
     def _counts_have_sources(self) -> Config:
