@@ -55,7 +55,7 @@ def run_stage(
     """
     with _task(os.environ.get(NODE, stage)) as record:
         artifacts = {name: artifact.path for name, artifact in inputs.items() if artifact is not None}
-        result = execute(stage, config, artifacts, store)
+        result = execute(stage, _integers(config), artifacts, store)
         for name, artifact in outputs.items():
             write_link(Path(artifact.path), result.output(name))
             manifest = read_manifest(result.output(name))
@@ -83,11 +83,20 @@ def validate_configs(stages: Mapping[str, str], configs: Mapping[str, Mapping[st
             if config is None:
                 continue
             try:
-                build(find_stage(stages[node]).config_type, config, node)
+                build(find_stage(stages[node]).config_type, _integers(config), node)
             except ConfigError as error:
                 problems.append(str(error))
         if problems:
             raise ConfigError("\n".join(problems))
+
+
+def _integers(value: Any) -> Any:
+    """Whole numbers as integers again: KFP's parameters know only floating point, and 2.0 is no range's bound."""
+    if isinstance(value, Mapping):
+        return {key: _integers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_integers(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 @contextmanager
