@@ -75,7 +75,7 @@ class Config(StageConfig):
     code_evaluation: int = Field(default=0, ge=0, description="generated code problems to evaluate on")
     files: tuple[FileSource, ...] = Field(default=(), description="JSONL files of problems")
     datasets: tuple[DatasetSource, ...] = Field(default=(), description="Hugging Face datasets of problems")
-    reward: RewardConfig = Field(default_factory=RewardConfig, description="limits and sandbox for golden solutions")
+    reward: RewardConfig = Field(default=RewardConfig(), description="limits and sandbox for golden solutions")
 
     @model_validator(mode="after")
     def _counts_have_sources(self) -> Config:

@@ -70,7 +70,7 @@ class Config(StageConfig):
     mixing: float = Field(
         default=0.05, ge=0, le=1, description="largest share of letters outside the answer's main script"
     )
-    reward: RewardConfig = Field(default_factory=RewardConfig, description="how solutions are verified")
+    reward: RewardConfig = Field(default=RewardConfig(), description="how solutions are verified")
     shard_requests: int = Field(default=2000, ge=1, description="requests a shard; a finished shard is never redone")
 
     @model_validator(mode="after")

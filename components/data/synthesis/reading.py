@@ -83,7 +83,7 @@ def _analyse(text: str) -> Solution | None:
     for formula in formulas[:5]:
         symbols = sorted(set(re.findall(r"(?<![\\\w])[A-Za-z](?!\w)", formula)))
         thought.append(f"${formula}$ has {', '.join(symbols) if symbols else 'no letters'}.")
-        answer.append(f"- ${formula}$" + (f" relates {' and '.join(symbols)}" if "=" in formula and symbols else ""))
+        answer.append(f"- ${formula}$" + (f" relates {' and '.join(symbols)}" if "=" in formula and len(symbols) > 1 else ""))
     names = list(dict.fromkeys(re.findall(r"\b([A-Za-z_]\w*)\(", "\n".join(blocks))))[:6]
     if names:
         thought.append(f"The code calls {', '.join(names)}.")
