@@ -17,7 +17,7 @@ from components.reward.sandbox import Execution, Limits, SandboxPool
 
 TestKind = Literal["pass", "wrong", "error", "timeout", "memory", "output_limit", "infrastructure"]
 
-_FENCE = re.compile(r"^```[ \t]*(?:python3?|py)[ \t]*\r?\n(.*?)^```[ \t]*\r?$", re.DOTALL | re.MULTILINE | re.IGNORECASE)
+_FENCE = re.compile(r"(?ims)^```[ \t]*(?:python3?|py)[ \t]*\r?\n(.*?)^```[ \t]*\r?$")
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ def extract_program(completion: str) -> str | None:
     """The program a completion answers with.
 
     The answer is what follows the last `</think>` (everything, if there is none; nothing, if `<think>` was opened and
-    never closed). In it, the last closed block fenced by ```` ```python ```` (or `py`, `python3`) at the start of a line
-    and by ```` ``` ```` alone on a line is the program. None if there is no such block.
+    never closed). In it, the last closed block fenced by ```` ```python ```` (or `py`, `python3`) at the start of a
+    line and by ```` ``` ```` alone on a line is the program. None if there is no such block.
     """
     _, closed, answer = completion.rpartition("</think>")
     if not closed and "<think>" in answer:

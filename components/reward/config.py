@@ -14,8 +14,8 @@ class RewardConfig(StageConfig):
     """How completions are judged and what they are paid. A table inside the configs of the stages that judge."""
 
     scheme: Literal["strict", "soft", "all_or_nothing"] = Field(
-        "soft", description="code: how passed tests pay. strict: a difficulty level pays if it and all easier ones pass "
-        "whole; soft: a level's score is spread over its tests; all_or_nothing: 1 if every test passes",
+        "soft", description="code: how passed tests pay. strict: a level of difficulty pays if it and all easier ones "
+        "pass whole; soft: a level's score is spread over its tests; all_or_nothing: 1 if every test passes",
     )
     easy_score: float = Field(0.3, ge=0, le=1, description="what tests with a pass rate of 0.7 or more pay together")
     medium_score: float = Field(0.3, ge=0, le=1, description="what tests with a pass rate from 0.3 to 0.7 pay together")

@@ -32,6 +32,7 @@ _TASKS = (Sum, Product, Integral, Limit, Derivative)
 # the parser evaluates these itself, so they must be seen in the text
 _EVALUATED = re.compile(r"\\(?:[dt]?binom|gcd|lcm|max|min|[bp]?mod|choose|det)(?![A-Za-z])|\\operatorname")
 _CONTAINERS = (sympy.FiniteSet, sympy.Interval, sympy.Tuple, sympy.Union, sympy.Intersection, Relational)
+_COLLECTIONS = (sympy.FiniteSet, sympy.Interval, sympy.Tuple, sympy.Union, MatrixBase)
 _EXTRACTION = [LatexExtractionConfig(boxed_match_priority=0)]
 
 
@@ -42,6 +43,8 @@ def compare(gold: str, answer: str) -> str:
         return "unparsable"
     if not _evaluated(given, expected) or (_EVALUATED.search(answer) and not _EVALUATED.search(gold)):
         return "wrong"
+    if isinstance(given, _COLLECTIONS) != isinstance(expected, _COLLECTIONS):
+        return "wrong"                       # math-verify takes {42} for 42
     exact, given_exact = _numeral(expected), _numeral(_right_side(given))
     if exact is not None and given_exact is not None:
         return "correct" if exact == given_exact else "wrong"
@@ -51,7 +54,7 @@ def compare(gold: str, answer: str) -> str:
 def _parse(text: str) -> Any:
     trees = parse(
         f"\\boxed{{{text}}}", _EXTRACTION, fallback_mode="no_fallback", extraction_mode="first_match",
-        parsing_timeout=None,   # type: ignore[arg-type]
+        parsing_timeout=None,
     )
     return next((tree for tree in trees if isinstance(tree, Basic | MatrixBase)), None)
 
@@ -100,7 +103,7 @@ def _combines(node: Any) -> bool:
     return len(parts) > 1
 
 
-def _flat(node: Any, kind: type) -> list[Any]:
+def _flat(node: Any, kind: Any) -> list[Any]:
     return [part for argument in node.args for part in _flat(argument, kind)] if isinstance(node, kind) else [node]
 
 
@@ -111,13 +114,11 @@ def _numeral(node: Any) -> sympy.Rational | None:
     if isinstance(node, Float):
         return Rational(str(node))
     if isinstance(node, Pow):
-        base, exponent = _numeral(node.base), node.exp
+        base, exponent = _numeral(node.args[0]), node.args[1]
         if base is not None and exponent.is_Integer and abs(exponent) * (base.p * base.q).bit_length() <= 1 << 16:
             return base**exponent if base or exponent > 0 else None
         return None
-    if isinstance(node, Mul) and len(node.args) == 2:
-        return _product(*node.args)
-    return None
+    return _product(*node.args) if isinstance(node, Mul) and len(node.args) == 2 else None
 
 
 def _product(first: Any, second: Any) -> sympy.Rational | None:
@@ -127,6 +128,6 @@ def _product(first: Any, second: Any) -> sympy.Rational | None:
         return one / 100
     if one is None or other is None:
         return None
-    scientific = isinstance(second, Pow) and second.base in (10, -1) or first == -1
+    scientific = first == -1 or (isinstance(second, Pow) and second.base == 10)
     quotient = any(isinstance(part, Pow) and part.exp == -1 for part in (first, second))
     return one * other if scientific or quotient else None

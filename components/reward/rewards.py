@@ -7,9 +7,10 @@ penalty. A failure of the machinery is None, never 0: the completion is masked o
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from components.problems import CodeProblem, MathProblem
 from components.reward import code, difficulty, math
@@ -120,10 +121,10 @@ def _math_reward(verdict: math.Verdict) -> Reward:
     return Reward(verdict.reward, verdict.kind, verdict.kind == "correct")
 
 
-def _then(source: Future, change, target: Future) -> None:  # type: ignore[no-untyped-def, type-arg]
+def _then(source: Future[Any], change: Callable[[Any], Reward], target: Future[Reward]) -> None:
     """Set `target` to `change` of `source`'s result when it has one."""
 
-    def finish(done: Future) -> None:  # type: ignore[type-arg]
+    def finish(done: Future[Any]) -> None:
         try:
             value = change(done.result())
         except BaseException as error:

@@ -1,6 +1,6 @@
 """What the kernel is asked to deny: Landlock, seccomp, resource limits, namespaces. Pure ctypes, standard library only.
 
-Runs inside the small fork-server process, never in the caller's. Sources: landlock(7), seccomp(2), the kernel's
+Runs inside the small fork-server process (hence no pathlib), never in the caller's. Sources: landlock(7), seccomp(2), the kernel's
 `include/uapi/linux/{landlock,seccomp,filter,audit}.h`; the threat model is in `components/reward/README.md`.
 
 - `landlock_ruleset`   files: the interpreter's library readable, the scratch directory writable, nothing else
@@ -60,15 +60,16 @@ KEEPER_SYSCALLS: dict[str, tuple[int | None, int | None]] = {
 }
 CLONE3 = (435, 435)
 CLONE_THREAD = 0x10000
-# Allowed only with certain arguments: numbers, then checks (32-bit word of the arguments, mask, accepted values), all of
-# which must hold. Word 2n is the low half of argument n, which is all the kernel reads of an int.
+# Allowed only with certain arguments: numbers, then checks (32-bit word of the arguments, mask, accepted values), all
+# of which must hold. Word 2n is the low half of argument n, which is all the kernel reads of an int.
 _ALL = 0xFFFFFFFF
 CONDITIONAL: list[tuple[tuple[int, int], list[tuple[int, int, tuple[int, ...]]]]] = [
     ((56, 220), [(0, CLONE_THREAD, (CLONE_THREAD,))]),                 # clone: threads, not processes
     ((302, 261), [(0, _ALL, (0,))]),                                   # prlimit64: of itself only
     # fcntl: F_SETOWN and F_SETSIG would have the kernel send any signal to any process of the same user
     ((72, 25), [(2, _ALL, (0, 1, 2, 3, 4, 5, 6, 7, 1030, 1032))]),
-    ((16, 29), [(2, _ALL, (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451))]),   # ioctl: isatty, window, FIONREAD, flags
+    # ioctl: isatty, window size, FIONREAD, FIONBIO, close-on-exec
+    ((16, 29), [(2, _ALL, (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451))]),
     ((53, 199), [(0, _ALL, (1,)), (2, 0xF, (1,))]),                    # socketpair: AF_UNIX streams (asyncio's wake-up)
     ((44, 206), [(8, _ALL, (0,)), (9, _ALL, (0,))]),                   # sendto: without an address
 ]
@@ -77,28 +78,52 @@ _RET_ALLOW, _RET_ERRNO, _RET_KILL_PROCESS = 0x7FFF0000, 0x00050000, 0x80000000
 _LD_ABS, _ALU_AND, _JEQ, _RET = 0x20, 0x54, 0x15, 0x06
 
 
-def seccomp_filter(architecture: str, *, keeper: bool = False) -> bytes:
-    """The BPF program (array of `sock_filter`) for a solution, or for the process that forks solutions (`keeper`)."""
-    audit, column = ARCHITECTURES[architecture]
-    code = [(_LD_ABS, 0, 0, 4), (_JEQ, 1, 0, audit), (_RET, 0, 0, _RET_KILL_PROCESS), (_LD_ABS, 0, 0, 0)]
-    for numbers in [*SYSCALLS.values(), *(KEEPER_SYSCALLS.values() if keeper else ())]:
+def seccomp_filter(architecture: str) -> bytes:
+    """The BPF program (array of `sock_filter`) for the process that forks tests: everything not listed is refused."""
+    column = ARCHITECTURES[architecture][1]
+    code = []
+    for numbers in [*SYSCALLS.values(), *KEEPER_SYSCALLS.values()]:
         number = numbers[column]
         if number is not None:
             code += [(_JEQ, 0, 1, number), (_RET, 0, 0, _RET_ALLOW)]
     # glibc tries clone3 first, whose flags a filter cannot see, and falls back to clone when there is none
     code += [(_JEQ, 0, 1, CLONE3[column]), (_RET, 0, 0, _RET_ERRNO | _ENOSYS)]
-    refuse = (_RET, 0, 0, _RET_ERRNO | _EPERM)
+    return _assemble(architecture, [*code, *_conditions(column), (_RET, 0, 0, _RET_ERRNO | _EPERM)])
+
+
+def seccomp_narrowing(architecture: str) -> bytes:
+    """What a test loses on top of that: filters add up, so this one only names what the test must not have.
+
+    A separate short filter, because the kernel compiles it for every test.
+    """
+    column = ARCHITECTURES[architecture][1]
+    code = _conditions(column)
+    conditional = {pair[column] for pair, _ in CONDITIONAL}
+    for numbers in KEEPER_SYSCALLS.values():
+        number = numbers[column]
+        if number is not None and number not in conditional:
+            code += [(_JEQ, 0, 1, number), (_RET, 0, 0, _RET_ERRNO | _EPERM)]
+    return _assemble(architecture, [*code, (_RET, 0, 0, _RET_ALLOW)])
+
+
+def _conditions(column: int) -> list[tuple[int, int, int, int]]:
+    code = []
     for pair, checks in CONDITIONAL:
         rule: list[tuple[int, int, int, int]] = []
         for word, mask, values in checks:
             rule += [(_LD_ABS, 0, 0, 16 + 4 * word), (_ALU_AND, 0, 0, mask)]
             for left, value in reversed(list(enumerate(reversed(values)))):
                 rule.append((_JEQ, left + 1, 0, value))      # any value that matches jumps over the refusal
-            rule.append(refuse)
+            rule.append((_RET, 0, 0, _RET_ERRNO | _EPERM))
         rule.append((_RET, 0, 0, _RET_ALLOW))
         code += [(_JEQ, 0, len(rule), pair[column]), *rule]
-    code.append(refuse)
-    return b"".join(struct.pack("=HBBI", *instruction) for instruction in code)
+    return code
+
+
+def _assemble(architecture: str, code: list[tuple[int, int, int, int]]) -> bytes:
+    audit = ARCHITECTURES[architecture][0]                   # another architecture's calls have other numbers
+    prologue = [(_LD_ABS, 0, 0, 4), (_JEQ, 1, 0, audit), (_RET, 0, 0, _RET_KILL_PROCESS), (_LD_ABS, 0, 0, 0)]
+    return b"".join(struct.pack("=HBBI", *instruction) for instruction in [*prologue, *code])
 
 
 def apply_seccomp(program: bytes) -> None:
@@ -264,7 +289,7 @@ def library_paths(library: str) -> tuple[list[str], list[str]]:
     """(readable files and directories, listable directories) of the standard library without installed packages."""
     skip = {"site-packages", "dist-packages", "test"}
     readable = [os.path.join(library, name) for name in sorted(os.listdir(library)) if name not in skip]
-    return readable + shared_libraries(), [library]
+    return [path for path in readable if os.path.exists(path)] + shared_libraries(), [library]
 
 
 def shared_libraries() -> list[str]:

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import array
 import builtins
+import contextlib
+import gc
 import json
 import os
 import signal
@@ -20,21 +22,21 @@ from typing import Any
 import _socket
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import confine  # noqa: E402
-import runner  # noqa: E402
+import confine
+import runner
 
 sys.path.pop(0)
 # What solutions import most, loaded once instead of in every test.
-import bisect  # noqa: E402, F401
-import collections  # noqa: E402, F401
-import functools  # noqa: E402, F401
-import heapq  # noqa: E402, F401
-import itertools  # noqa: E402, F401
-import math  # noqa: E402, F401
-import re  # noqa: E402, F401
-import string  # noqa: E402, F401
+import bisect  # noqa: F401
+import collections  # noqa: F401
+import functools  # noqa: F401
+import heapq  # noqa: F401
+import itertools  # noqa: F401
+import math  # noqa: F401
+import re  # noqa: F401
+import string  # noqa: F401
 
-builtins.exit = builtins.quit = sys.exit   # `site` would have put them there
+builtins.exit = builtins.quit = sys.exit   # type: ignore[assignment]  # `site` would have put them there
 
 
 def main() -> None:
@@ -49,6 +51,8 @@ def main() -> None:
         return
     channel.send(json.dumps({"ready": confine.landlock_version()}).encode())
     sys.argv[:] = [""]
+    gc.collect()
+    gc.freeze()                                              # forks share these pages as long as nobody touches them
     _serve(channel, settings, ruleset, filters)
 
 
@@ -77,7 +81,7 @@ def _settle(settings: dict[str, Any]) -> tuple[int, tuple[bytes, bytes]]:
     sys.path_importer_cache.clear()
     ruleset = confine.landlock_ruleset(version, readable, listable, scratch)
     confine.set_undumpable()
-    filters = confine.seccomp_filter(architecture, keeper=True), confine.seccomp_filter(architecture)
+    filters = confine.seccomp_filter(architecture), confine.seccomp_narrowing(architecture)
     return ruleset, filters
 
 
@@ -147,10 +151,8 @@ def _end_everything() -> None:
     """Kill and reap all processes below this one. Orphans come to it, so this ends when none is left."""
     while True:
         if os.getpid() == 1:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(-1, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
         else:
             with open(f"/proc/self/task/{os.getpid()}/children") as file:
                 for child in file.read().split():

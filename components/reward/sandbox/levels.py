@@ -114,7 +114,7 @@ def self_test(level: Level, run: Callable[[str], Execution]) -> None:
     """
     honest = run(_HONEST)
     if honest.status != "ok" or honest.output != b"42\n":
-        raise SandboxError(f"an honest program does not run ({honest.status}): the interpreter's library is unreadable?")
+        raise SandboxError(f"an honest program does not run ({honest.status}): is the interpreter's library readable?")
     probe = run(_PROBE % {"uid": os.geteuid(), "namespaces": level == "namespaces"})
     text = probe.output.decode(errors="replace").strip()
     if probe.status != "ok" or not text.startswith("breaches: none"):

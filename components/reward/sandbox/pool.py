@@ -24,6 +24,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -74,7 +75,7 @@ class _Job:
     future: Future[list[Execution]]
 
 
-class _SlotLost(Exception):
+class _SlotLostError(Exception):
     """The fork server or the program's process is gone or silent."""
 
 
@@ -101,7 +102,7 @@ class _Slot:
             os.chown(scratch, self._user.run_as, self._user.run_as)
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._process = subprocess.Popen(
-            [sys.executable, "-s", "-S", "-P", "-B", str(_KEEPER), str(theirs.fileno())],
+            [sys.executable, "-X", "utf8", "-s", "-S", "-P", "-B", str(_KEEPER), str(theirs.fileno())],
             env={"PYTHONHASHSEED": "0"}, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, pass_fds=[theirs.fileno()], start_new_session=True,
         )
@@ -115,7 +116,7 @@ class _Slot:
         try:
             self._channel.send(json.dumps(settings).encode())
             reply = json.loads(self._receive(self._channel, 20.0))
-        except (_SlotLost, OSError):
+        except (_SlotLostError, OSError):
             raise SandboxError("the fork server ended while it started") from None
         if "refused" in reply:
             raise SandboxError(reply["refused"])
@@ -144,16 +145,16 @@ class _Slot:
             compiled = self._repeat(lambda: self._begin(program, job))
             if compiled is not None:
                 return [compiled] * len(job.inputs)
-            return [self._repeat(lambda: self._test(program, job, data)) for data in job.inputs]
+            return [self._repeat(partial(self._test, program, job, data)) for data in job.inputs]
         finally:
             os.close(program)
-            self._end_program()
+            self._hang_up()                      # the program's process ends by itself; the next job makes sure
 
     def _repeat(self, attempt: Callable[[], Any]) -> Any:
         for _ in range(_ATTEMPTS):
             try:
                 return attempt()
-            except _SlotLost:
+            except _SlotLostError:
                 with contextlib.suppress(SandboxError):
                     self.start()
         return Execution("infrastructure")
@@ -161,7 +162,7 @@ class _Slot:
     def _begin(self, program: int, job: _Job) -> Execution | None:
         """Have the program compiled in its own process; returns why there is none, or None when it waits for tests."""
         if self._channel is None:
-            raise _SlotLost
+            raise _SlotLostError
         self._hang_up()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         request = json.dumps({"start": {**asdict(job.limits), "function": job.function}}).encode()
@@ -169,7 +170,7 @@ class _Slot:
         theirs.close()
         try:
             reply = self._receive(self._control, job.limits.wall_s + _GRACE_S)
-        except _SlotLost:
+        except _SlotLostError:
             if not self._end_program():
                 raise
             return Execution("error")            # the compiler itself was brought down or kept busy
@@ -194,13 +195,13 @@ class _Slot:
             _send_descriptors(self._control, b"T", [source, sink])
             try:
                 reply = self._receive(self._control, limits.wall_s + _GRACE_S)
-            except _SlotLost:
+            except _SlotLostError:
                 if not self._end_program():
                     raise
                 return None
             reason, used, status, cpu_s, wall_s = _REPORT.unpack(reply)
-            if used or reason != _EXITED:
-                self._end_program()              # the next test finds an empty scratch directory and a fresh process
+            if used:
+                self._end_program()              # which empties the scratch directory for the next test
             size = os.fstat(sink).st_size
             output = os.pread(sink, limits.output_bytes, 0)
         finally:
@@ -219,7 +220,7 @@ class _Slot:
         try:
             self._channel.send(b'{"stop": true}')
             return bool(json.loads(self._receive(self._channel, _GRACE_S))["stopped"])
-        except (_SlotLost, OSError):
+        except (_SlotLostError, OSError):
             return False
 
     def _hang_up(self) -> None:
@@ -232,12 +233,12 @@ class _Slot:
         poller.register(connection, select.POLLIN)
         try:
             if not poller.poll(seconds * 1000):
-                raise _SlotLost
+                raise _SlotLostError
             message = connection.recv(1 << 16)
         except OSError:
-            raise _SlotLost from None
+            raise _SlotLostError from None
         if not message:
-            raise _SlotLost
+            raise _SlotLostError
         return message
 
 
@@ -264,7 +265,7 @@ def _send_descriptors(connection: socket.socket, message: bytes, descriptors: li
     try:
         connection.sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))])
     except OSError:
-        raise _SlotLost from None
+        raise _SlotLostError from None
 
 
 class SandboxPool:
@@ -320,9 +321,9 @@ class SandboxPool:
         raise SandboxError(
             f"no sandbox of level {candidates[-1]!r} or stronger on this machine:\n{lacks}\n"
             "Change one of these: a kernel with Landlock (5.13 or newer, 'landlock' in /sys/kernel/security/lsm); a "
-            "container whose seccomp profile allows the landlock_* calls (the runtime's default does); for 'user', start "
-            "as root with CAP_SETUID, CAP_SETGID, CAP_CHOWN; for 'namespaces', allow unshare and mount; or accept a "
-            f"weaker level with minimum_level ({', '.join(LEVELS)}, weakest first)."
+            "container whose seccomp profile allows the landlock_* calls (the runtime's default does); for 'user', "
+            "start as root with CAP_SETUID, CAP_SETGID and CAP_CHOWN; for 'namespaces', allow unshare and mount; or "
+            f"accept a weaker level with minimum_level ({', '.join(LEVELS)}, weakest first)."
         )
 
     def _open(self, level: Level, slots: int, limits: Limits) -> None:

@@ -14,7 +14,6 @@ import array
 import atexit
 import errno
 import gc
-import io
 import json
 import os
 import resource
@@ -61,7 +60,6 @@ def serve_program(
         control.send(b"Cerror")
         os._exit(0)
     del source
-    gc.collect()
     gc.freeze()
     control.send(b"Cok")
     while True:
@@ -158,33 +156,22 @@ def _become_test(
     try:
         confine.die_with(parent)
         function = limits["function"]
-        null = os.open("/dev/null", os.O_RDWR)
-        os.dup2(null if function else descriptors[0], 0)
-        os.dup2(null if function else descriptors[1], 1)
-        os.dup2(null, 2)
-        arguments = json.loads(_read_all(descriptors[0])) if function else None
-        if function:
+        arguments = None
+        if function:                                         # streams stay /dev/null; the result leaves by 3
+            arguments = json.loads(_read_all(descriptors[0]))
             os.dup2(descriptors[1], 3)
+        else:                                                # sys.stdin and sys.stdout have buffered nothing yet
+            os.dup2(descriptors[0], 0)
+            os.dup2(descriptors[1], 1)
         os.closerange(4 if function else 3, limits["open_files"])
-        seconds = int(limits["cpu_s"]) + 2                   # a backstop; the watcher is finer
-        confine.limit(resource.RLIMIT_CPU, seconds)
+        confine.limit(resource.RLIMIT_CPU, int(limits["cpu_s"]) + 2)   # a backstop; the watcher is finer
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        sys.stdin = sys.__stdin__ = _text(0, "r")            # type: ignore[misc]
-        sys.stdout = sys.__stdout__ = _text(1, "w")          # type: ignore[misc]
-        sys.stderr = sys.__stderr__ = _text(2, "w")          # type: ignore[misc]
         confine.apply_seccomp(strict)
         status = _run(code, function, arguments)
     except BaseException:
         status = 1
     finally:
         os._exit(status)
-
-
-def _text(descriptor: int, mode: str) -> Any:
-    raw = io.FileIO(descriptor, mode, closefd=False)
-    if mode == "r":
-        return io.TextIOWrapper(io.BufferedReader(raw), encoding="utf-8", errors="surrogateescape")
-    return io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8", errors="surrogateescape")
 
 
 def _run(code: types.CodeType, function: str, arguments: list[Any] | None) -> int:
@@ -204,7 +191,7 @@ def _run(code: types.CodeType, function: str, arguments: list[Any] | None) -> in
                 return 1
             status = 0 if stop.code is None else stop.code & 0xFF if isinstance(stop.code, int) else 1
         if "threading" in sys.modules:
-            sys.modules["threading"]._shutdown()             # type: ignore[attr-defined]
+            sys.modules["threading"]._shutdown()
         atexit._run_exitfuncs()
         sys.stdout.flush()
     except MemoryError:
