@@ -2,7 +2,7 @@
 
     dangling-input     a task reads an input that the group holding it does not have (KFP compiles that without a word)
     no-shared-memory   a GPU task without /dev/shm: containers get 64 MB, and NCCL dies
-    retry-maximum      a retry whose maximum duration is KFP's default of one hour, counted from the first attempt's start
+    retry-maximum      a retry that may last no longer than KFP's default, one hour from the first attempt's start
     cached-effect      an exit, launcher or publishing task that would be skipped on the second run
     unpinned-image     an image named by a tag in a release profile
     runtime-install    packages installed when the task runs
@@ -12,14 +12,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
 
 from components.config import ConfigError
+from pipelines.compile import compile_profile
 from pipelines.placement import is_pinned
+from pipelines.profile import load_profile, profile_names
 
 RULES = ("dangling-input", "no-shared-memory", "retry-maximum", "cached-effect", "unpinned-image", "runtime-install")
 KFP_DEFAULT_MAXIMUM = "3600s"
@@ -159,3 +162,15 @@ def _container(name: str, container: Spec, kubernetes: Spec, release: bool) -> I
     found = _INSTALL.search(text)
     if found:
         yield "runtime-install", name, f"installs packages when it runs: {found.group(0)!r}"
+
+
+def lint_profiles(allow_unpinned: bool = False) -> list[Finding]:
+    """Compile every shipped profile and lint what comes out; release profiles as releases."""
+    found: list[Finding] = []
+    with TemporaryDirectory() as folder:
+        for name in profile_names():
+            profile = load_profile(name)
+            for path in compile_profile(profile, Path(folder), allow_unpinned=True):
+                findings = lint_file(path, release=profile.release and not allow_unpinned)
+                found += [replace(finding, file=f"{name}/{finding.file}") for finding in findings]
+    return found

@@ -1,0 +1,92 @@
+"""A run's numbers as tables: what passed each data stage, tokens, losses, acceptance, rewards, avg@k, time.
+
+Reads only run records, manifests and the stages' metrics.json; a stage that has not run leaves a gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.table import Table as RichTable
+
+from components.artifacts import read_manifest
+from pipelines.display import duration
+from pipelines.runs import NodeRecord, Run, metrics_of
+
+_FUNNEL = ("ingestion", "extraction", "deduplication", "filtering", "decontamination", "synthesis")
+_TRAINING = ("pretraining_1", "pretraining_2", "pretraining_3", "mtp_tuning", "sft", "rl_zero", "rl")
+_EVALUATION = ("evaluation_base", "evaluation_sft", "evaluation_rl_zero", "evaluation_rl")
+_LABELS = {"base": "Base", "sft": "SFT", "rl_zero": "RL-Zero", "rl": "RL"}
+
+
+@dataclass
+class Table:
+    """Rows of text under a title; `key` names it in JSON."""
+
+    key: str
+    title: str
+    columns: list[str]
+    rows: list[list[str]] = field(default_factory=list)
+
+    def rendered(self) -> RichTable:
+        table = RichTable(title=self.title, title_justify="left", title_style="bold")
+        for number, column in enumerate(self.columns):
+            table.add_column(column, justify="left" if number == 0 else "right", overflow="fold")
+        for row in self.rows:
+            table.add_row(*row)
+        return table
+
+
+def tables(run: Run) -> list[Table]:
+    """All tables that have rows."""
+    found = [_funnel(run), _training(run), _evaluation(run), _time(run)]
+    return [table for table in found if table.rows]
+
+
+def _funnel(run: Run) -> Table:
+    table = Table("funnel", "Data", ["stage", "in", "kept", "rejected"])
+    for name, node in _finished(run, _FUNNEL):
+        kept = sum(_rows(Path(directory), "data") for directory in node.outputs.values())
+        rejected = sum(_rows(Path(directory), "rejected") for directory in node.outputs.values())
+        source = node.inputs.get("pages") or node.inputs.get("documents")
+        entered = _rows(Path(source), "data") if source else kept + rejected
+        table.rows.append([name, f"{entered:,}", f"{kept:,}", f"{rejected:,}"])
+    return table
+
+
+def _training(run: Run) -> Table:
+    table = Table("training", "Training", ["stage", "number", "value"])
+    for name, node in _finished(run, _TRAINING):
+        for key, value in metrics_of(node).items():
+            table.rows.append([name, key, f"{value:,.4g}"])
+    return table
+
+
+def _evaluation(run: Run) -> Table:
+    table = Table("evaluation", "Evaluation", ["model", "suite", "avg@k", "95 % interval"])
+    for name, node in _finished(run, _EVALUATION):
+        for key, value in metrics_of(node).items():
+            table.rows.append([_LABELS[name.removeprefix("evaluation_")], key, f"{value:.3f}", ""])
+    return table
+
+
+def _time(run: Run) -> Table:
+    table = Table("time", "Time", ["stage", "status", "time"])
+    for name, node in run.nodes.items():
+        table.rows.append([name, node.status, duration(node.seconds) if node.seconds else ""])
+    total = sum(node.seconds for node in run.nodes.values())
+    table.rows.append(["all", run.status, duration(total)])
+    return table
+
+
+def _finished(run: Run, names: tuple[str, ...]) -> Iterator[tuple[str, NodeRecord]]:
+    for name in names:
+        node = run.nodes.get(name)
+        if node is not None and node.outputs:
+            yield name, node
+
+
+def _rows(directory: Path, role: str) -> int:
+    return sum(shard.rows for shard in read_manifest(directory).shards if shard.role == role)
