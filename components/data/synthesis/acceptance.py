@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from components.data.synthesis.teacher import Generation
 
-_NOT_PROSE = re.compile(r"```.*?```|\$\$.*?\$\$|\$[^$\n]*\$|\\boxed\{[^}]*\}|`[^`\n]*`", re.DOTALL)
+_NOT_PROSE = re.compile(r"</?think>|```.*?```|\$\$.*?\$\$|\$[^$\n]*\$|\\boxed\{[^}]*\}|`[^`\n]*`", re.DOTALL)
 _NEUTRAL = frozenset({"GREEK", "MICRO", "OHM", "FEMININE", "MASCULINE", "MODIFIER", "DOUBLE-STRUCK", "SCRIPT",
                       "MATHEMATICAL", "BLACK-LETTER", "ALEF", "BET", "SUPERSCRIPT", "SUBSCRIPT"})
 _CJK = frozenset({"CJK", "HIRAGANA", "KATAKANA", "HALFWIDTH", "IDEOGRAPHIC"})

@@ -22,7 +22,7 @@ SUMMARY = "Say in one sentence what this text is about."
 
 _FORMULA = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+?)\$", re.DOTALL)
 _CODE = re.compile(r"^```.*?\n(.*?)^```", re.DOTALL | re.MULTILINE)
-_ARITHMETIC = re.compile(r"(?<![\w.*/^+-] )(?<![\w.*/^+-])(\d{1,4}) ?([-+*]) ?(\d{1,4})(?! ?[\w.*/^+-])")
+_ARITHMETIC = re.compile(r"(?<![\w.*/^+-])(?<![*/^+-] )(\d{1,4}) ?([-+*]) ?(\d{1,4})(?!\w|\.\d| ?[*/^+-])")
 _APPLY = {"+": int.__add__, "-": int.__sub__, "*": int.__mul__}
 
 
@@ -83,7 +83,8 @@ def _analyse(text: str) -> Solution | None:
     for formula in formulas[:5]:
         symbols = sorted(set(re.findall(r"(?<![\\\w])[A-Za-z](?!\w)", formula)))
         thought.append(f"${formula}$ has {', '.join(symbols) if symbols else 'no letters'}.")
-        answer.append(f"- ${formula}$" + (f" relates {' and '.join(symbols)}" if "=" in formula and len(symbols) > 1 else ""))
+        relates = "=" in formula and len(symbols) > 1
+        answer.append(f"- ${formula}$" + (f" relates {' and '.join(symbols)}" if relates else ""))
     names = list(dict.fromkeys(re.findall(r"\b([A-Za-z_]\w*)\(", "\n".join(blocks))))[:6]
     if names:
         thought.append(f"The code calls {', '.join(names)}.")
