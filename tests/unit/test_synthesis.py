@@ -179,7 +179,8 @@ def test_routes_take_the_deepest_documents_and_never_the_same_prompt_twice():
 
 def test_passages_are_read_plainly():
     text = ("# Gamma\n\n" + "A plain sentence without anything. " * 40 + "\n\nThe law $a^2 + b^2 = c^2$ holds and "
-            "12 + 30 is known, so is 3 * 4. Not x - 3 + 4, 1.5 + 2 or 2 + 3.5.\n\n```python\nfrom math import gamma\nprint(gamma(5))\n```\n")
+            "12 + 30 is known, so is 3 * 4. Not x - 3 + 4, 1.5 + 2 or 2 + 3.5.\n\n"
+            "```python\nfrom math import gamma\nprint(gamma(5))\n```\n")
     document = _document("g", 1.0, text)
     prompt = analysis_prompt(document, 600)
     assert "a^2" in prompt and len(prompt) < 750

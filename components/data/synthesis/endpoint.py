@@ -40,7 +40,8 @@ class Journal:
                 if not line.endswith(b"\n"):
                     break
                 record = json.loads(line)
-                self._answers[record.pop("request")] = Generation(**record)
+                request = record.pop("request")
+                self._answers[request] = Generation(**record)
                 whole += len(line)
         self._file = path.open("ab")
         self._file.truncate(whole)
