@@ -58,7 +58,7 @@ def main() -> None:
 
 def _settle(settings: dict[str, Any]) -> tuple[int, tuple[bytes, bytes]]:
     """Enter the level's confinement as far as it concerns this process; returns the ruleset and both filters."""
-    library, scratch = settings["library"], settings["scratch"]
+    library, scratch = os.path.dirname(os.__file__), settings["scratch"]
     architecture = os.uname().machine
     if architecture not in confine.ARCHITECTURES:
         raise OSError(f"no system call table for {architecture}")

@@ -6,6 +6,7 @@ import os
 import pwd
 import shutil
 import socket
+import sys
 import sysconfig
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ LEVELS: tuple[Level, ...] = get_args(Level)
 _FIRST_UID, _LAST_UID = 61_000, 64_999
 _NOBODY = 65_534
 _UNUSED_MODULES = ("site-packages", "dist-packages", "test", "tests", "idlelib", "tkinter", "turtledemo", "ensurepip",
-                   "lib2to3", "config-*", "__pycache__/*.opt-*")
+                   "lib2to3", "config-*")
 
 
 class SandboxError(RuntimeError):
@@ -63,17 +64,21 @@ class SlotUser:
             self.lock.close()
 
 
-def readable_library(level: Level, base: Path) -> str:
-    """The standard library where the slots' users can read it: as it lies, or a copy below `base`."""
+def readable_home(level: Level, base: Path) -> str:
+    """PYTHONHOME for the fork servers, empty where the slots' users can read the library as it lies.
+
+    An interpreter below a private home directory (`/root/.pyenv`) gets a copy of its library below `base`.
+    """
     library = Path(sysconfig.get_path("stdlib"))
     if os.geteuid() != 0 or level == "namespaces":
-        return str(library)
-    if all(parent.stat().st_mode & 0o001 for parent in library.parents) and library.stat().st_mode & 0o005 == 0o005:
-        return str(library)
-    copy = base / library.name              # an interpreter below a private home directory, such as /root
+        return ""
+    if all(path.stat().st_mode & 0o005 == 0o005 for path in (library, *library.parents)):
+        return ""
+    home = base / "python"
+    copy = home / sys.platlibdir / library.name
     if not copy.exists():
         shutil.copytree(library, copy, ignore=shutil.ignore_patterns(*_UNUSED_MODULES, "*.a", "*.opt-?.pyc"))
-    return str(copy)
+    return str(home)
 
 
 _HONEST = "import statistics, datetime, random, decimal\nprint(int(input()) + 1)\n"

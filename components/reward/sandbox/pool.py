@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass
@@ -29,7 +30,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from components.reward.memory import RecentlyUsed
-from components.reward.sandbox.levels import LEVELS, Level, SandboxError, SlotUser, readable_library, self_test
+from components.reward.sandbox.levels import LEVELS, Level, SandboxError, SlotUser, readable_home, self_test
 
 _KEEPER = Path(__file__).with_name("keeper.py")
 _REPORT = struct.Struct("<BBidd")
@@ -82,8 +83,8 @@ class _SlotLostError(Exception):
 class _Slot:
     """One fork server. Used by one thread at a time."""
 
-    def __init__(self, level: Level, user: SlotUser, library: str, base: Path, limits: Limits) -> None:
-        self._level, self._user, self._library, self._base = level, user, library, base
+    def __init__(self, level: Level, user: SlotUser, home: str, base: Path, limits: Limits) -> None:
+        self._level, self._user, self._home, self._base = level, user, home, base
         self._limits = limits
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
@@ -103,12 +104,14 @@ class _Slot:
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._process = subprocess.Popen(
             [sys.executable, "-X", "utf8", "-s", "-S", "-P", "-B", str(_KEEPER), str(theirs.fileno())],
-            env={"PYTHONHASHSEED": "0"}, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            # the same order of sets in every slot, or verdicts would depend on the slot
+            env={"PYTHONHASHSEED": "0", **({"PYTHONHOME": self._home} if self._home else {})},
+            cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, pass_fds=[theirs.fileno()], start_new_session=True,
         )
         theirs.close()
         settings = {
-            "library": self._library, "scratch": str(scratch), "root": str(root),
+            "scratch": str(scratch), "root": str(root),
             "namespaces": self._level == "namespaces", "run_as": self._user.run_as, "uid": self._user.uid,
             "scratch_bytes": self._limits.scratch_bytes, "scratch_files": self._limits.scratch_files,
             "spare_tasks": 512,
@@ -288,6 +291,7 @@ class SandboxPool:
         limits = scratch_limits or Limits()
         self._base = Path(tempfile.mkdtemp(prefix="mimo-sandbox-"))
         self._base.chmod(0o711)
+        self._remove_base = weakref.finalize(self, shutil.rmtree, self._base, ignore_errors=True)
         self.memory = RecentlyUsed(4096)         # verdicts of `reward.code`; goes when the pool goes
         self.reports: dict[str, str] = {}        # level -> "ok" or what it lacked
         self._slots: list[_Slot] = []
@@ -327,11 +331,11 @@ class SandboxPool:
         )
 
     def _open(self, level: Level, slots: int, limits: Limits) -> None:
-        library = readable_library(level, self._base)
+        home = readable_home(level, self._base)
         for _ in range(slots):
             user = SlotUser.acquire(level)
             self._users.append(user)
-            slot = _Slot(level, user, library, self._base, limits)
+            slot = _Slot(level, user, home, self._base, limits)
             self._slots.append(slot)
             slot.start()
         for slot in self._slots[:1]:
@@ -381,7 +385,7 @@ class SandboxPool:
             for thread in self._threads:
                 thread.join()
             self._release()
-            shutil.rmtree(self._base, ignore_errors=True)
+            self._remove_base()
 
     def __enter__(self) -> SandboxPool:
         return self
