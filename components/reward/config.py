@@ -14,12 +14,19 @@ class RewardConfig(StageConfig):
     """How completions are judged and what they are paid. A table inside the configs of the stages that judge."""
 
     scheme: Literal["strict", "soft", "all_or_nothing"] = Field(
-        default="soft", description="code: how passed tests pay. strict: a level of difficulty pays if it and all easier ones "
+        default="soft",
+        description="code: how passed tests pay. strict: a level of difficulty pays if it and all easier ones "
         "pass whole; soft: a level's score is spread over its tests; all_or_nothing: 1 if every test passes",
     )
-    easy_score: float = Field(default=0.3, ge=0, le=1, description="what tests with a pass rate of 0.7 or more pay together")
-    medium_score: float = Field(default=0.3, ge=0, le=1, description="what tests with a pass rate from 0.3 to 0.7 pay together")
-    hard_score: float = Field(default=0.4, ge=0, le=1, description="what tests with a pass rate below 0.3 pay together")
+    easy_score: float = Field(
+        default=0.3, ge=0, le=1, description="what tests with a pass rate of 0.7 or more pay together"
+    )
+    medium_score: float = Field(
+        default=0.3, ge=0, le=1, description="what tests with a pass rate from 0.3 to 0.7 pay together"
+    )
+    hard_score: float = Field(
+        default=0.4, ge=0, le=1, description="what tests with a pass rate below 0.3 pay together"
+    )
     cpu_s: float = Field(default=2.0, gt=0, le=120, description="CPU seconds one test of a program may use")
     memory_mb: int = Field(default=512, ge=64, description="MiB of address space one test of a program may use")
     output_kb: int = Field(default=1024, ge=1, le=65536, description="KiB a program may print, or write to one file")
