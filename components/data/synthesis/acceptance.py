@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from components.data.synthesis.teacher import Generation
+from components.model.chat_template import CONTROL_TOKENS, SPECIAL_TOKENS
 
 _NOT_PROSE = re.compile(r"</?think>|```.*?```|\$\$.*?\$\$|\$[^$\n]*\$|\\boxed\{[^}]*\}|`[^`\n]*`", re.DOTALL)
 _NEUTRAL = frozenset({"GREEK", "MICRO", "OHM", "FEMININE", "MASCULINE", "MODIFIER", "DOUBLE-STRUCK", "SCRIPT",
@@ -29,6 +30,10 @@ def flaw(prompt: str, generation: Generation, mixing: float) -> tuple[str, str]:
     """
     if generation.refused:
         return "refused", generation.refused
+    forged = [token for token in SPECIAL_TOKENS if token in prompt]
+    forged += [token for token in CONTROL_TOKENS if token in generation.text]
+    if forged:   # a page that writes chat markup would put words into another role's mouth
+        return "control_token", forged[0]
     if not generation.finished:
         return "truncated", generation.text[-200:]
     parts = split_thought(generation.text)
