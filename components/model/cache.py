@@ -28,7 +28,7 @@ class Window(NamedTuple):
 
     rows: slice | Tensor       # of the cache; a slice where the slots are consecutive, which saves a copy
     length: int                # L
-    mask_NTL: Tensor           # additive: 0 for visible positions, -inf for others
+    mask: Tensor               # [N, T, L], additive: 0 for visible positions, -inf for others
 
 
 class CacheLayer(NamedTuple):
@@ -90,14 +90,14 @@ def cached_attention(query_NHTE: Tensor, layer: CacheLayer, slots_N: Tensor, pos
     key_NKLE = layer.key[window.rows][:, :, : window.length]
     value_NKLE = layer.value[window.rows][:, :, : window.length]
     N, H, T, E = query_NHTE.shape
-    K, L = key_NKLE.shape[1], window.length
+    K = key_NKLE.shape[1]
     if T > 1:
         return F.scaled_dot_product_attention(
-            query_NHTE, key_NKLE, value_NKLE, attn_mask=window.mask_NTL[:, None], enable_gqa=H != K
+            query_NHTE, key_NKLE, value_NKLE, attn_mask=window.mask[:, None], enable_gqa=H != K
         )
     # One query a slot: the kernels made for long queries are 2-3 times slower here than two batched products, which
     # take the query heads that share keys as the rows of one product.
     G = H // K
     scores_NKGL = torch.matmul(query_NHTE.reshape(N, K, G, E) * E**-0.5, key_NKLE.transpose(2, 3))
-    weights_NKGL = (scores_NKGL + window.mask_NTL[:, None]).softmax(-1, dtype=torch.float32).to(query_NHTE.dtype)
+    weights_NKGL = (scores_NKGL + window.mask[:, None]).softmax(-1, dtype=torch.float32).to(query_NHTE.dtype)
     return torch.matmul(weights_NKGL, value_NKLE).reshape(N, H, 1, E)
