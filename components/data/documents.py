@@ -42,7 +42,7 @@ DOCUMENT_SCHEMA = pa.schema([
     ("thread", pa.bool_()),           # a forum or question-and-answer thread
     ("language", pa.string()),        # ISO 639-1, empty until tagged
     ("domain", pa.string()),          # tagger's class, empty until tagged
-    ("scores", pa.map_(pa.string(), pa.float32())),   # tagger's quality scores in [0, 1]
+    ("scores", pa.map_(pa.string(), pa.float32())),   # tagger's quality scores in [0, 1]; sampling_weight, 1 if absent
 ])
 CONVERSATION_SCHEMA = pa.schema([
     ("id", pa.string()),
@@ -119,9 +119,7 @@ def map_shards(
     directory = outputs.directory(name)
     sources = artifact.paths()
     work = partial(_map_one, directory=directory, work=outputs.work / name, transform=transform, schema=schema)
-    done = 0
-    for _ in _run_parallel(work, list(enumerate(sources)), workers):
-        done += 1
+    for done, _ in enumerate(run_parallel(work, list(enumerate(sources)), workers), 1):
         outputs.progress.update(done, len(sources), f"{name}: shard {done} of {len(sources)}")
     shards: list[Shard] = []
     counts: Counter[str] = Counter()
@@ -164,14 +162,14 @@ def _map_one(
     write_json(marker, {"rows": rows, "rejected": len(mapped.rejected), "counts": dict(mapped.counts)})
 
 
-def _run_parallel(function: Callable[[Any], None], jobs: list[Any], workers: int) -> Iterator[None]:
-    """Yield once per finished job; the first failure stops the rest and is raised."""
+def run_parallel(function: Callable[[Any], Any], jobs: list[Any], workers: int) -> Iterator[Any]:
+    """Call a picklable function on every job; yield results as jobs finish. The first failure stops the rest."""
     if workers <= 1 or len(jobs) <= 1:
         for job in jobs:
             yield function(job)
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("forkserver")) as pool:
-        pending: set[Future[None]] = {pool.submit(function, job) for job in jobs}
+        pending: set[Future[Any]] = {pool.submit(function, job) for job in jobs}
         while pending:
             finished, pending = wait(pending, return_when=FIRST_COMPLETED)
             for future in finished:

@@ -3,8 +3,8 @@
 - `CHAT_TEMPLATE`    the Jinja template every tokenizer and checkpoint carries
 - `render`           the same text without Jinja or transformers
 
-There is no system prompt unless the messages bring one. Roles and contents go in as they are: text from outside that
-may hold special tokens is encoded with them disabled before it comes near a template.
+There is no system prompt unless the messages bring one. Contents go in as they are: whoever puts text from outside into
+a message must see to it that it holds none of `SPECIAL_TOKENS`, or it could end the message it stands in.
 """
 
 from __future__ import annotations

@@ -1,0 +1,180 @@
+"""Mixing: special tokens cannot be injected, shares are met, held-out documents stay out, tokenizers load elsewhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
+from transformers import AutoTokenizer
+
+from components.artifacts import ArtifactError
+from components.config import ConfigError, build
+from components.data.mixing.config import SYNTHETIC, WEB, Config, Mixture
+from components.data.mixing.corpus import Corpus, hash_share, tokenize
+from components.data.mixing.mixture import Mixer
+from components.data.mixing.tokenizer import load, plain_encoder, save, train
+from components.model.chat_template import SPECIAL_TOKENS, render
+from components.training.packing import efficiency
+
+TEXTS = [f"The sum of {i} and {i + 7} is {2 * i + 7}.\n\n    def f(x):\n        return x + {i}\n" for i in range(300)]
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    return train(TEXTS, 400)
+
+
+@pytest.fixture(scope="module")
+def saved(tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("tokenizer")
+    save(tokenizer, directory)
+    return directory
+
+
+@given(st.lists(st.one_of(st.sampled_from(SPECIAL_TOKENS), st.text(), st.sampled_from(["<|", "think>", "|>", "</"]))))
+@settings(max_examples=200)
+def test_no_page_can_inject_a_special_token(parts: list[str]) -> None:
+    tokenizer = _TOKENIZER
+    special = {tokenizer.token_to_id(name) for name in SPECIAL_TOKENS}
+    text = "".join(parts)
+    ids = plain_encoder(tokenizer).encode(text, add_special_tokens=False).ids
+    assert special.isdisjoint(ids)
+    assert tokenizer.decode(ids, skip_special_tokens=False) == text, "and nothing of the text is lost"
+
+
+_TOKENIZER = train(TEXTS, 300)
+
+
+def test_special_tokens_are_one_token_each_and_thoughts_survive_decoding(saved: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(saved)
+    text = render([{"role": "user", "content": "2+2"}, {"role": "assistant", "content": "<think>\n4\n</think>\n4"}])
+    ids = tokenizer(text)["input_ids"]
+    for name in SPECIAL_TOKENS[1:]:
+        assert ids.count(tokenizer.convert_tokens_to_ids(name)) == text.count(name)
+    assert tokenizer.decode(ids, skip_special_tokens=True) == "user\n2+2\nassistant\n<think>\n4\n</think>\n4\n"
+    assert tokenizer.pad_token == tokenizer.eos_token == "<|endoftext|>"
+    assert [tokenizer.decode([token]) for token in tokenizer("a1234")["input_ids"]] == ["a", "1", "2", "3", "4"]
+
+
+@given(
+    st.lists(st.fixed_dictionaries({"role": st.sampled_from(["system", "user", "assistant"]), "content": st.text()})),
+    st.booleans(),
+)
+@settings(max_examples=50, deadline=None)
+def test_render_equals_the_jinja_template(messages: list[dict[str, str]], prompt: bool) -> None:
+    tokenizer = _HF_TOKENIZER
+    if messages:   # transformers refuses an empty conversation
+        expected = tokenizer.apply_chat_template(messages, add_generation_prompt=prompt, tokenize=False)
+        assert render(messages, prompt) == expected
+
+
+def _hf_tokenizer() -> AutoTokenizer:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as directory:
+        save(_TOKENIZER, Path(directory))
+        return AutoTokenizer.from_pretrained(directory)
+
+
+_HF_TOKENIZER = _hf_tokenizer()
+
+
+def test_training_gives_the_same_bytes_in_any_process_on_any_number_of_threads(tokenizer: Tokenizer) -> None:
+    program = (
+        "import sys; from components.data.mixing.tokenizer import train; from tests_texts import TEXTS;"
+        "sys.stdout.write(train(TEXTS, 400).to_str())"
+    ).replace("from tests_texts import TEXTS", "import json; TEXTS = json.load(sys.stdin)")
+    for threads, texts in (("1", TEXTS), ("3", TEXTS[::-1])):
+        environment = {**os.environ, "RAYON_NUM_THREADS": threads, "PYTHONHASHSEED": threads}
+        run = subprocess.run(
+            [sys.executable, "-c", program], input=json.dumps(texts), env=environment, capture_output=True, text=True,
+            check=True,
+        )  # fmt: skip
+        assert run.stdout == tokenizer.to_str()
+
+
+def test_an_existing_tokenizer_is_taken_and_completed(tokenizer: Tokenizer, saved: Path, tmp_path: Path) -> None:
+    assert load(str(saved)).to_str() == tokenizer.to_str()
+    plain_encoder(tokenizer).save(str(tmp_path / "tokenizer.json"))
+    completed = load(str(tmp_path))
+    assert completed.encode("<|im_start|>").ids == [completed.token_to_id("<|im_start|>")]
+    with pytest.raises(ConfigError, match="no tokenizer at"):
+        load(str(tmp_path / "missing.json"))
+
+
+def _corpus(directory: Path, tokenizer: Tokenizer, documents: int = 60, share: float = 0.1) -> Corpus:
+    generator = np.random.default_rng(0)
+    paths = []
+    for shard, synthetic in enumerate((False, False, True)):
+        rows = [
+            {
+                "id": f"{shard}-{number}",
+                "text": f"{shard} {number} " + "word " * int(generator.integers(5, 400)),
+                "domain": ("math", "code", "news")[number % 3],
+                "scores": {"sampling_weight": 0.25 if number % 3 == 2 else 1.5},
+            }
+            for number in range(documents)
+        ]
+        paths.append(directory / f"{shard}.npy")
+        tokenize(rows, paths[-1], plain_encoder(tokenizer), tokenizer.token_to_id("<|endoftext|>"), synthetic=synthetic)
+    return Corpus(paths, share)
+
+
+WEIGHTS = {"math": 0.4, "code": 0.3, WEB: 0.2, SYNTHETIC: 0.1}
+
+
+def test_shares_are_met_rows_are_exact_and_held_out_documents_stay_out(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    corpus = _corpus(tmp_path, tokenizer, documents=36)
+    mixture = Mixture(tokens=100_000, sequence_length=128, weights=WEIGHTS)
+    mixer = Mixer(corpus, mixture, (0, 1), padding=0)
+    rows = np.concatenate([mixer.shard(0, 400), mixer.shard(1, mixture.rows - 400)])
+    assert rows.shape == (781, 2, 128)
+    assert efficiency(rows) > 0.97
+    assert np.allclose(mixer.packed / mixer.packed.sum(), list(WEIGHTS.values()), atol=0.01)
+    seen = {document for source in mixer.sources for document in source.pieces.document.tolist()}
+    assert corpus.held_out.any() and seen.isdisjoint(np.flatnonzero(corpus.held_out).tolist())
+    assert set(np.flatnonzero(corpus.held_out)) == {
+        index for index, name in enumerate(corpus.ids) if hash_share(name) < 0.1
+    }
+    assert [source.epoch > 0 for source in mixer.sources] == [True, True, True, False]
+
+
+def test_a_pass_over_a_source_shows_each_document_as_often_as_its_weight(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    corpus = _corpus(tmp_path, tokenizer, documents=600)
+    mixer = Mixer(corpus, Mixture(tokens=9_999, sequence_length=4096, weights={WEB: 1.0}), (0, 1), padding=0)
+    source = mixer.sources[0]
+    seen: dict[str, int] = {}
+    while source.epoch == 0:
+        document = int(source.pieces.document[source.draw()])
+        seen[corpus.classes[document]] = seen.get(corpus.classes[document], 0) + 1
+    available = {name: int((~corpus.held_out & (corpus.classes == name)).sum()) for name in seen}
+    assert seen["math"] / available["math"] == pytest.approx(1.5, abs=0.1)
+    assert seen["news"] / available["news"] == pytest.approx(0.25, abs=0.1)
+
+
+def test_a_mixer_goes_on_from_its_state(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    corpus = _corpus(tmp_path, tokenizer)
+    mixture = Mixture(tokens=100_000, sequence_length=128, weights=WEIGHTS)
+    whole, halted = (Mixer(corpus, mixture, (0, 1), padding=0) for _ in range(2))
+    expected = [whole.shard(index, 100) for index in range(3)]
+    halted.shard(0, 100)
+    resumed = Mixer(corpus, mixture, (0, 1), padding=0)
+    resumed.restore(json.loads(json.dumps(halted.state())))
+    assert all(np.array_equal(resumed.shard(index, 100), expected[index]) for index in (1, 2))
+    assert resumed.state() == whole.state()
+
+
+def test_wrong_weights_are_refused(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    with pytest.raises(ConfigError, match=r"mixing\.stage_2\.weights: .*sum to 0\.9"):
+        build(Config, {"stage_2": {"tokens": 1, "sequence_length": 16, "weights": {WEB: 0.9}}}, "mixing")
+    mixture = Mixture(tokens=100, sequence_length=16, weights={"physics": 1.0})
+    with pytest.raises(ArtifactError, match="source 'physics'; classes with documents: code, math, news, synthetic"):
+        Mixer(_corpus(tmp_path, tokenizer), mixture, (0, 1), padding=0)
