@@ -19,13 +19,13 @@ class RewardConfig(StageConfig):
         "pass whole; soft: a level's score is spread over its tests; all_or_nothing: 1 if every test passes",
     )
     easy_score: float = Field(
-        default=0.3, ge=0, le=1, description="what tests with a pass rate of 0.7 or more pay together"
+        default=0.3, ge=0, le=1, description="what tests of pass rate 0.7 and more pay together"
     )
     medium_score: float = Field(
-        default=0.3, ge=0, le=1, description="what tests with a pass rate from 0.3 to 0.7 pay together"
+        default=0.3, ge=0, le=1, description="what tests of pass rate 0.3 to 0.7 pay together"
     )
     hard_score: float = Field(
-        default=0.4, ge=0, le=1, description="what tests with a pass rate below 0.3 pay together"
+        default=0.4, ge=0, le=1, description="what tests of pass rate below 0.3 pay together"
     )
     cpu_s: float = Field(default=2.0, gt=0, le=120, description="CPU seconds one test of a program may use")
     memory_mb: int = Field(default=512, ge=64, description="MiB of address space one test of a program may use")

@@ -99,8 +99,8 @@ def _combines(node: Any) -> bool:
     """A sum or product of two rational numbers that is no numeral of several parts."""
     if not isinstance(node, Add | Mul) or _numeral(node) is not None:
         return False
-    parts = [part for part in _flat(node, type(node)) if isinstance(part, Rational | Float) and part not in (1, -1)]
-    return len(parts) > 1
+    parts = [part for part in _flat(node, type(node)) if isinstance(part, Rational | Float)]
+    return len([part for part in parts if isinstance(node, Add) or part != -1]) > 1   # -1 in a product is a sign
 
 
 def _flat(node: Any, kind: Any) -> list[Any]:

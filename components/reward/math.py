@@ -41,7 +41,7 @@ _ATTEMPTS = 2
 _BOX = "\\boxed"
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _WORDS = re.compile(r"[A-Za-z][A-Za-z' -]+")
-_NOISE = re.compile(r"\\(?:left|right|displaystyle)(?![A-Za-z])|\\[!,;: ]|(?<!\\)\$|~")
+_NOISE = re.compile(r"\\(?:(?:left|right)(?![A-Za-z])\.?|displaystyle(?![A-Za-z]))|\\[!,;: ]|(?<!\\)\$|~")
 _TEXT = re.compile(r"\\(?:text|textbf|textit|mathrm|mbox)\{([^{}]*)\}")
 
 
@@ -104,10 +104,12 @@ def _closing_brace(text: str, opening: int) -> int:
 
 @lru_cache(maxsize=65536)
 def normalise(answer: str) -> str:
-    """An answer without what carries no meaning: spacing commands, dollar signs, \\left, \\dfrac, a final full stop."""
+    """An answer without what carries no meaning: spacing, dollar signs, \\left, \\dfrac, outer groups, a full stop."""
     text = _NOISE.sub(" ", answer).replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac").replace("{,}", "")
     text = " ".join(text.split())
     text = text[:-1].rstrip() if text.endswith(".") else text
+    while text.startswith("{") and _closing_brace(text, 0) == len(text) - 1:
+        text = text[1:-1].strip()            # a group is not a set: sets have \{ \}
     return text if re.search("[A-Za-z]", text) else text.replace(" ", "")
 
 

@@ -1,7 +1,7 @@
 """What the kernel is asked to deny: Landlock, seccomp, resource limits, namespaces. Pure ctypes, standard library only.
 
 Runs inside the small fork-server process (hence no pathlib), never in the caller's. Sources: landlock(7), seccomp(2),
-the kernel's `include/uapi/linux/{landlock,seccomp,filter,audit}.h`; the threat model is in `components/reward/README.md`.
+the kernel's `include/uapi/linux/{landlock,seccomp,filter,audit}.h`; threat model: `components/reward/README.md`.
 
 - `landlock_ruleset`   files: the interpreter's library readable, the scratch directory writable, nothing else
 - `seccomp_filter`     system calls: an allow list; sockets, processes, signals and tracing are not on it

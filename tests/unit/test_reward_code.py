@@ -1,0 +1,181 @@
+"""Code verdicts, the program in a completion, and the rewards' common door."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.problems import CodeProblem, MathProblem, TestCase
+from components.reward.code import CodeVerdict, extract_program, judge, judge_many, same_output
+from components.reward.config import RewardConfig
+from components.reward.rewards import Reward, Rewarder
+from components.reward.sandbox import Limits, SandboxPool
+
+LIMITS = Limits(cpu_s=0.5, wall_s=4.0, memory_bytes=192 << 20, output_bytes=4096)
+
+
+def stdin_problem(*tests: tuple[str, str, float | None]) -> CodeProblem:
+    return CodeProblem(id="stdin", source="test", prompt="p", tests=tuple(
+        TestCase(input=given, expected=expected, pass_rate=rate) for given, expected, rate in tests
+    ))
+
+
+def function_problem(name: str, *tests: tuple[str, str]) -> CodeProblem:
+    return CodeProblem(id="call", source="test", prompt="p", function=name, tests=tuple(
+        TestCase(input=given, expected=expected) for given, expected in tests
+    ))
+
+
+SQUARE = stdin_problem(("3\n", "9\n", 0.9), ("-4\n", "16\n", 0.5), ("100000\n", "10000000000\n", 0.1))
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[SandboxPool]:
+    with SandboxPool(2) as pool:
+        yield pool
+
+
+@pytest.mark.parametrize(("program", "expected"), [
+    ("print(int(input()) ** 2)", ("pass", "pass", "pass")),
+    ("print(int(input()) ** 2, end='')", ("pass", "pass", "pass")),
+    ("import sys\nfor line in sys.stdin:\n    print(int(line) ** 2, ' ')\nprint()", ("pass", "pass", "pass")),
+    ("import sys\nsys.stdout.write(str(int(open(0).read()) ** 2))\nexit()", ("pass", "pass", "pass")),
+    ("if __name__ == '__main__':\n    print(int(input()) ** 2)", ("pass", "pass", "pass")),
+    ("import numpy", ("error", "error", "error")),
+    ("n = int(input())\nprint(n * n if n < 99 else 1 / 0)", ("pass", "pass", "error")),
+    ("n = int(input())\nprint(n * abs(n))", ("pass", "wrong", "pass")),
+    ("n = int(input())\nwhile n > 99: pass\nprint(n * n)", ("pass", "pass", "timeout")),
+    ("n = int(input())\nx = bytearray(n << 20)\nprint(n * n)", ("pass", "error", "memory")),
+    ("n = int(input())\nprint(n * n, 'x' * n)", ("wrong", "pass", "output_limit")),
+    ("print(int(input()) ** 2); raise SystemExit(3)", ("error", "error", "error")),
+    ("print(", ("error", "error", "error")),
+    ("", ("wrong", "wrong", "wrong")),
+    ("import os, sys\nprint(int(input()) ** 2)\nsys.stdout.flush()\nos.abort()", ("error", "error", "error")),
+])
+def test_every_test_reports_its_own_verdict(program: str, expected: tuple[str, ...], pool: SandboxPool) -> None:
+    assert judge(program, SQUARE, pool, LIMITS).tests == expected
+
+
+def test_function_calls_cross_as_strict_json(pool: SandboxPool) -> None:
+    problem = function_problem(
+        "f", ("[1]", "2"), ("[2.5]", "3.5"), ('["a"]', '["a", null]'), ("[true]", "true"),
+        ('[{"k": [1]}]', '{"k": [1]}'),
+    )
+    program = """
+def f(x):
+    print("noise on stdout is not the answer")
+    if isinstance(x, bool): return x
+    if isinstance(x, (int, float)): return x + 1
+    return (x, None) if isinstance(x, str) else x
+"""
+    assert judge(program, problem, pool).tests == ("pass",) * 5
+    method = "class Solution:\n    def f(self, x):\n        return 1 if x is True else 2"
+    assert judge(method, problem, pool).tests == ("pass", "wrong", "wrong", "wrong", "wrong")
+    for wrong in ("{1}", "float('nan')", "object()", "{1: 2}", "2+0j", "b'x'"):
+        assert set(judge(f"def f(x): return {wrong}", problem, pool).tests) == {"error"}, wrong
+    assert judge("def g(x): return 2", problem, pool).tests == ("error",) * 5
+    assert judge("def f(x): return x\nexit()", problem, pool).tests == ("error",) * 5
+
+
+def test_a_corpus_gets_the_same_verdicts_on_any_number_of_slots() -> None:
+    rng = random.Random(0)
+    pieces = ["print(n * n)", "print(n)", "print(sorted({'b', 'a', str(n)}))", "print({'x', 'y', 'z'})", "1 / 0",
+              "print(", "print(n ** 2 if n < 50 else 0)", "exit(n % 2)", "import heapq; print(n * n)"]
+    programs = [f"n = int(input())\n# {index}\n{rng.choice(pieces)}" for index in range(120)]
+    found: list[list[tuple[str, ...]]] = []
+    for slots in (1, 3):
+        with SandboxPool(slots) as pool:
+            verdicts = judge_many([(program, SQUARE) for program in programs], pool, LIMITS)
+            found.append([tuple(verdict.tests) for verdict in verdicts])
+            sets = pool.submit("print({'x', 'y', 'z', 'w'})", [b""] * 3).result()
+            found[-1].append(tuple(execution.output.decode() for execution in sets))
+    assert found[0] == found[1]
+
+
+def test_ordinary_python_works(pool: SandboxPool) -> None:
+    program = """
+import asyncio, collections, datetime, decimal, fractions, itertools, math, os, random, re, statistics, sys, threading
+import dataclasses, enum, hashlib, json, string, tempfile, typing, zlib
+sys.setrecursionlimit(10**6)
+threading.stack_size(1 << 26)
+def depth(n): return 0 if n == 0 else 1 + depth(n - 1)
+result = []
+thread = threading.Thread(target=lambda: result.append(depth(30000)))
+thread.start(); thread.join()
+with open("scratch.txt", "w") as file: file.write("x")
+async def wait():
+    await asyncio.sleep(0)
+    return 5
+print(result, open("scratch.txt").read(), asyncio.run(wait()), end=" ")
+print("ü".encode("latin-1"), input().encode("idna"), os.getcwd() != "/")
+"""
+    tests = stdin_problem(("bücher\n", "[30000] x 5 b'\\xfc' b'xn--bcher-kva' True", None))
+    assert judge(program, tests, pool).passed
+
+
+@given(st.lists(st.text("ab \t", max_size=5), max_size=6), st.data())
+def test_whitespace_at_ends_of_lines_is_all_that_is_forgiven(lines: list[str], data: st.DataObject) -> None:
+    expected = "\n".join(lines).encode()
+    padded = "\n".join(line + data.draw(st.text(" \t\r", max_size=2)) for line in lines)
+    assert same_output((padded + data.draw(st.text("\n ", max_size=3))).encode(), expected)
+    stripped = [line.rstrip() for line in lines]
+    for index in range(len(lines)):
+        changed = "\n".join([*stripped[:index], stripped[index] + "c", *stripped[index + 1 :]])
+        assert not same_output(changed.encode(), expected)
+        if stripped[index]:
+            shifted = "\n".join([*stripped[:index], " " + stripped[index], *stripped[index + 1 :]])
+            assert not same_output(shifted.encode(), expected)
+
+
+FENCED = "```python\nprint(1)\n```"
+
+
+@pytest.mark.parametrize(("completion", "program"), [
+    (FENCED, "print(1)\n"),
+    (f"<think>```python\nprint(0)\n```</think>\n{FENCED}", "print(1)\n"),
+    (f"thinking {FENCED}\n</think>\nno program", None),
+    (f"<think>never ends\n{FENCED}", None),
+    (f"{FENCED}\nbetter:\n```Python3\nprint(2)\n```\nDone.", "print(2)\n"),
+    ("```py\r\nprint(1)\r\n```", "print(1)\r\n"),
+    ("```python\nprint(1)\n", None),
+    (f"{FENCED}\n```python\nprint('cut", "print(1)\n"),
+    ("```\nprint(1)\n```", None),
+    ("```cpp\nint x;\n```", None),
+    ("text ```python\nprint(1)\n```", None),
+    ("```python\n```", ""),
+    ("```python\nx = '```'\n```", "x = '```'\n"),
+    ("", None),
+])
+def test_the_program_of_a_completion(completion: str, program: str | None) -> None:
+    assert extract_program(completion) == program
+
+
+def test_rewarder_pays_both_kinds_by_the_configured_scheme() -> None:
+    half = "```python\nn = int(input())\nprint(n * n if n < 99 else 0)\n```"
+    with Rewarder(RewardConfig(scheme="strict", easy_score=0.2, medium_score=0.3, hard_score=0.5, slots=1)) as rewarder:
+        assert rewarder.score(SQUARE, half) == Reward(0.5, "wrong", False, ("pass", "pass", "wrong"))
+        assert rewarder.score(SQUARE, "```python\nprint(int(input())**2)\n```").passed
+        assert rewarder.score(SQUARE, "no program") == Reward(0.0, "unparsable", False, ("error",) * 3)
+        math = MathProblem(id="m", source="test", prompt="p", answer="\\frac{1}{2}")
+        assert rewarder.score(math, "\\boxed{0.5}") == Reward(1.0, "correct", True)
+        assert rewarder.score(math, "0.5") == Reward(0.0, "unparsable")
+
+        async def gather() -> list[Reward]:
+            futures = [rewarder.submit(math, f"\\boxed{{{n}/4}}") for n in range(4)]
+            return await asyncio.gather(*map(asyncio.wrap_future, futures))
+
+        assert [reward.value for reward in asyncio.run(gather())] == [0.0, 0.0, 1.0, 0.0]
+    with Rewarder(RewardConfig(scheme="all_or_nothing", slots=1)) as rewarder:
+        assert rewarder.score(SQUARE, half).value == 0.0
+
+
+def test_verdicts_are_remembered_but_not_mixed_up(pool: SandboxPool) -> None:
+    other = stdin_problem(("3\n", "27\n", None))
+    program = "print(int(input()) ** 2)  # remembered"
+    assert judge(program, SQUARE, pool) is judge(program, SQUARE, pool)
+    assert judge(program, other, pool) == CodeVerdict(("wrong",))
