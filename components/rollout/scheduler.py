@@ -106,6 +106,11 @@ class SeamlessScheduler:
         return [group for group in sorted(self._valid) if self._valid[group]][: self.batch_size]
 
     @property
+    def finished_valid(self) -> list[bool]:
+        """Of each finished group in launch order, whether it is valid: those beyond the batch are surplus."""
+        return [self._valid[group] for group in sorted(self._valid)]
+
+    @property
     def prefix(self) -> int:
         """Launches up to the last group of the batch (when `done`): what the step consumed of the problem stream."""
         end = self._end()
