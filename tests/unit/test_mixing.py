@@ -132,7 +132,7 @@ WEIGHTS = {"math": 0.4, "code": 0.3, WEB: 0.2, SYNTHETIC: 0.1}
 
 
 def test_shares_are_met_rows_are_exact_and_held_out_documents_stay_out(tmp_path: Path, tokenizer: Tokenizer) -> None:
-    corpus = _corpus(tmp_path, tokenizer, documents=36)
+    corpus = _corpus(tmp_path, tokenizer, documents=24)
     mixture = Mixture(tokens=100_000, sequence_length=128, weights=WEIGHTS)
     mixer = Mixer(corpus, mixture, (0, 1), padding=0)
     rows = np.concatenate([mixer.shard(0, 400), mixer.shard(1, mixture.rows - 400)])
