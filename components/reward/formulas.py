@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import logging
 import re
+from functools import lru_cache
 from typing import Any
 
 import sympy
@@ -38,7 +39,7 @@ _EXTRACTION = [LatexExtractionConfig(boxed_match_priority=0)]
 
 def compare(gold: str, answer: str) -> str:
     """`correct`, `wrong` or `unparsable` for an answer (a box's content) against the expected one."""
-    expected, given = _parse(gold), _parse(answer)
+    expected, given = _expected(gold), _parse(answer)
     if given is None or expected is None:
         return "unparsable"
     if not _evaluated(given, expected) or (_EVALUATED.search(answer) and not _EVALUATED.search(gold)):
@@ -49,6 +50,11 @@ def compare(gold: str, answer: str) -> str:
     if exact is not None and given_exact is not None:
         return "correct" if exact == given_exact else "wrong"
     return "correct" if verify(expected, given, timeout_seconds=None) else "wrong"
+
+
+@lru_cache(maxsize=4096)
+def _expected(gold: str) -> Any:
+    return _parse(gold)                      # a group of completions asks about the same one
 
 
 def _parse(text: str) -> Any:
