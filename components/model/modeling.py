@@ -148,7 +148,7 @@ class MiMoForCausalLM(nn.Module):
 
         Rows whose x_{t+1+head} lies outside their document hold no prediction; `next_token_labels` masks them.
         """
-        layer = self.model.mtp_layers[head]
+        layer: MTPLayer = self.model.mtp_layers[head]  # type: ignore[assignment]
         rope, mask_BTT = self._context(tokens_BT, segments_BT)
         shifted_BT = F.pad(tokens_BT[:, 1 + head :], (0, 1 + head))
         x_BTD = layer.join(hidden_BTD, self.model.embed_tokens(shifted_BT))
@@ -172,6 +172,7 @@ class MiMoForCausalLM(nn.Module):
         rope = rope_tables(positions_NT, self.config, self.lm_head.weight.dtype)
         x_NTD = self.model.embed_tokens(tokens_NT)
         for index, layer in enumerate(self.model.layers):
+            assert isinstance(layer, DecoderLayer)
             x_NTD = layer.step(x_NTD, rope, positions_NT, cache, index, slots_N)
         return x_NTD
 

@@ -52,7 +52,8 @@ def test_loss_equals_the_written_out_formula(data: st.DataObject) -> None:
     groups = [sorted(set(groups)).index(g) for g in groups]
     loss, metrics = grpo_loss(
         torch.tensor(log_probs, dtype=torch.float64), torch.tensor(behaviour, dtype=torch.float64),
-        torch.tensor(advantages, dtype=torch.float64), torch.tensor(groups), num_groups=len(set(groups)),
+        torch.tensor(advantages, dtype=torch.float64), torch.tensor(groups),
+        tokens_G=torch.bincount(torch.tensor(groups)),
     )  # fmt: skip
     assert float(loss) == pytest.approx(reference(log_probs, behaviour, advantages, groups, 0.2, 0.28, 10.0), abs=1e-9)
     assert float(metrics["mismatch_kl"]) >= -1e-9
@@ -63,6 +64,6 @@ def test_clip_higher_stops_the_gradient_only_beyond_its_bounds() -> None:
                                     (0.5, 1, True), (1.5, -1, True)]:  # fmt: skip
         log_prob = torch.tensor([math.log(ratio)], requires_grad=True)
         loss, _ = grpo_loss(log_prob, torch.zeros(1), torch.tensor([float(advantage)]), torch.zeros(1, dtype=torch.long),
-                            num_groups=1)  # fmt: skip
+                            tokens_G=torch.ones(1))  # fmt: skip
         loss.backward()
         assert log_prob.grad is not None and bool(log_prob.grad.abs() > 0) == flows, (ratio, advantage)

@@ -60,7 +60,7 @@ class MiMoForCausalLM(Qwen2ForCausalLM):
     @torch.no_grad()
     def mtp_logits(self, input_ids, head=0):
         """Logits [batch, time, vocabulary] of MTP head `head`: row t predicts token t + 2 + head."""
-        captured = {}
+        captured: dict[str, torch.Tensor] = {}
         hook = self.model.norm.register_forward_pre_hook(lambda _, args: captured.update(hidden=args[0]))
         self.model(input_ids, use_cache=False)
         hook.remove()

@@ -4,7 +4,7 @@ No KL term; clip-higher (the upper bound is wider than the lower one); advantage
 token sum divided by the group's number of tokens. The ratio is per token (DAPO) against the sampler's own
 log-probabilities, so a mismatch between sampler and trainer is corrected, not ignored.
 
-Shape suffixes: N response tokens of all completions, flattened.
+Shape suffixes: N response tokens of all completions (flattened), G groups.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def grpo_loss(
     advantages_N: Tensor,
     groups_N: Tensor,
     *,
-    num_groups: int,
+    tokens_G: Tensor,
     clip_low: float = 0.2,
     clip_high: float = 0.28,
     ratio_cap: float = 10.0,
@@ -45,8 +45,8 @@ def grpo_loss(
         log_probs_N: of the sampled tokens under the policy being trained, with gradient.
         behaviour_log_probs_N: of the same tokens as the sampler reported them.
         advantages_N: each token's completion's advantage.
-        groups_N: index in [0, num_groups) of each token's group.
-        num_groups: groups in the optimiser step, so that micro-batches of one step add up.
+        groups_N: index in [0, G) of each token's group.
+        tokens_G: response tokens of each group in the whole optimiser step, so that micro-batches of a step add up.
         ratio_cap: bound on the ratio where a negative advantage leaves it unclipped (truncated importance sampling).
 
     Returns:
@@ -55,8 +55,7 @@ def grpo_loss(
     ratio_N = (log_probs_N - behaviour_log_probs_N).exp().clamp(max=ratio_cap)
     clipped_N = ratio_N.clamp(1 - clip_low, 1 + clip_high)
     objective_N = torch.minimum(ratio_N * advantages_N, clipped_N * advantages_N)
-    tokens_G = torch.bincount(groups_N, minlength=num_groups).clamp(min=1)
-    loss = -(objective_N / tokens_G[groups_N]).sum() / num_groups
+    loss = -(objective_N / tokens_G[groups_N]).sum() / len(tokens_G)
     with torch.no_grad():
         log_ratio_N = log_probs_N - behaviour_log_probs_N
         metrics = {

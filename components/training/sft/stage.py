@@ -1,0 +1,98 @@
+"""Supervised fine-tuning on conversations (report, section 3.1): loss on responses only, MTP head trained along."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.artifacts import Artifact, ArtifactError, describe_shard
+from components.data.documents import REJECTED_SCHEMA, read_documents, write_parquet
+from components.model.checkpoint import describe_checkpoint, load_model, load_tokenizer, save_checkpoint
+from components.problems import read_problems
+from components.runner import Outputs
+from components.training.device import pick_device
+from components.training.loop import Plan, train
+from components.training.packing import TokenRows, efficiency, write_rows
+from components.training.report import report_training
+from components.training.schedule import Piece, step_rows
+from components.training.sft.config import Config
+from components.training.sft.conversations import Record, clean, encode, pack_conversations
+
+
+def run(config: Config, inputs: dict[str, Artifact], outputs: Outputs) -> None:
+    """Train the model of input `model` on the cleaned conversations.
+
+    Raises:
+        ArtifactError: no conversation is left after cleaning.
+    """
+    source = inputs["model"].directory
+    tokenizer = load_tokenizer(source)
+    prompts = [problem.prompt for problem in read_problems(inputs["evaluation"].paths())]
+    kept, rejected = clean(read_documents(inputs["conversations"]), prompts, config)
+    encoded = encode(kept, tokenizer)
+    padding = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
+    rows, targets, too_long = pack_conversations(encoded, config.sequence_length, padding)
+    if not len(rows):
+        where = inputs["conversations"].directory
+        raise ArtifactError(f"{where}: no conversation is left after cleaning; the first was {rejected[:1]}")
+    packed = TokenRows([write_rows(outputs.work, 0, rows)])
+
+    model = load_model(source).to(pick_device())
+    order = _order(len(rows), config)
+    warmup = max(config.warmup_share, 1e-9)
+    plan = Plan(
+        rows=packed,
+        order=order,
+        step_rows=step_rows(len(order), config.rows_per_step),
+        learning_rate=(
+            Piece(tokens=warmup, start=0.0, end=config.learning_rate, shape="linear"),
+            Piece(tokens=1 - warmup, start=config.learning_rate, end=config.learning_rate),
+        ),
+        optimizer=config.optimizer,
+        micro_rows=config.micro_rows,
+        mtp_heads=tuple(range(len(model.model.mtp_layers))),
+        mtp_weight=config.mtp_weight,
+        mtp_weight_decayed=config.mtp_weight,
+        targets=targets,
+    )
+    report_training(outputs, train(model, plan, outputs))
+    _report_data(outputs, kept, rejected, too_long, efficiency(rows))
+    directory = outputs.directory("model")
+    save_checkpoint(model, directory, source)
+    shards = describe_checkpoint(directory)
+    if rejected:
+        path = directory / "rejected" / "part-00000.parquet"
+        write_parquet(path, rejected, REJECTED_SCHEMA)
+        shards.append(describe_shard(directory, path, len(rejected), role="rejected"))
+    totals = {
+        "conversations": len(kept) - too_long,
+        "rejected": len(rejected) + too_long,
+        "tokens": len(order) * config.sequence_length,
+        "response_tokens_per_epoch": int(targets.sum()),
+    }
+    outputs.finish("model", "checkpoint", shards, totals)
+
+
+def _order(rows: int, config: Config) -> NDArray[np.int64]:
+    """Row numbers in training order: every epoch in its own random order, the last one cut short if not whole."""
+    wanted = max(1, round(rows * config.epochs))
+    epochs = [np.random.default_rng([config.seed, epoch]).permutation(rows) for epoch in range(-(-wanted // rows))]
+    return np.concatenate(epochs)[:wanted]
+
+
+def _report_data(
+    outputs: Outputs, kept: list[Record], rejected: list[dict[str, str]], too_long: int, packing: float
+) -> None:
+    reasons = Counter(record["reason"] for record in rejected)
+    counts = {"trained on": len(kept) - too_long, **reasons, "longer than a row": too_long}
+    outputs.report.table("Conversations", ["", "number"], list(counts.items()))
+    outputs.metrics["conversations"] = float(len(kept) - too_long)
+    outputs.metrics["packing_efficiency"] = packing
+    outputs.report.samples("Conversations trained on", [(record["id"], _text(record)) for record in kept[:3]])
+    outputs.report.samples("Set aside", [(record["reason"], record["detail"]) for record in rejected[:5]])
+
+
+def _text(record: Record) -> str:
+    return "\n".join(f"{message['role']}: {message['content']}" for message in record["messages"])
