@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,12 +34,9 @@ class World:
     """What there is to steal and to break outside the sandbox."""
 
     def __init__(self, directory: Path) -> None:
-        directory.chmod(0o755)
-        for parent in directory.parents[:3]:
-            parent.chmod(parent.stat().st_mode | 0o055)      # what the sandbox denies, file modes must not
         self.secret = directory / "secret.txt"
         self.secret.write_text("tests and tokens")
-        self.secret.chmod(0o666)
+        self.secret.chmod(0o666)                             # what the sandbox denies, file modes must not
         directory.chmod(0o777)
         self.directory = directory
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -95,8 +93,9 @@ def pool(request: pytest.FixtureRequest) -> Iterator[SandboxPool]:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return World(tmp_path_factory.mktemp("world"))
+def world() -> Iterator[World]:
+    with tempfile.TemporaryDirectory(prefix="mimo-attacked-") as directory:   # below a directory all may enter
+        yield World(Path(directory))
 
 
 def header(source: str, key: str) -> str:
