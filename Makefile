@@ -13,7 +13,9 @@ IMAGE_PREFIX ?= mimo
 DATA_BASE ?= python:3.11-slim
 TRAIN_BASE ?= $(DATA_BASE)
 JUDGE_BASE ?= $(DATA_BASE)
+ACCELERATOR ?= cuda
 DOCKER ?= docker
+DOCKER_FLAGS ?=
 
 run: $(INSTALLED)
 	$(VENV)/bin/mimo run --profile smoke
@@ -33,7 +35,8 @@ compile: $(INSTALLED)
 images:
 	$(DOCKER) build $(DOCKER_FLAGS) -f images/data/Dockerfile --build-arg BASE=$(DATA_BASE) -t $(IMAGE_PREFIX)-data .
 	$(DOCKER) build $(DOCKER_FLAGS) -f images/judge/Dockerfile --build-arg BASE=$(JUDGE_BASE) -t $(IMAGE_PREFIX)-judge .
-	$(DOCKER) build $(DOCKER_FLAGS) -f images/train/Dockerfile --build-arg BASE=$(TRAIN_BASE) -t $(IMAGE_PREFIX)-train .
+	$(DOCKER) build $(DOCKER_FLAGS) -f images/train/Dockerfile --build-arg BASE=$(TRAIN_BASE) \
+	    --build-arg ACCELERATOR=$(ACCELERATOR) -t $(IMAGE_PREFIX)-train .
 
 # The lock is installed as it is. Where that brought torch's CUDA build without the CUDA libraries, which it cannot be
 # imported without, they are added; where pip finds torch's CPU build (see README), that is 3 GB less.
@@ -48,6 +51,9 @@ $(INSTALLED): requirements.lock pyproject.toml
 
 lock: $(INSTALLED)
 	$(VENV)/bin/python .ci/lock > requirements.lock.new && mv requirements.lock.new requirements.lock
+	$(VENV)/bin/python .ci/lock data judge > images/data/requirements.lock
+	$(VENV)/bin/python .ci/lock judge train > images/train/requirements.lock
+	$(VENV)/bin/python .ci/lock judge > images/judge/requirements.lock
 	@touch $(INSTALLED)
 
 clean:

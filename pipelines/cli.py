@@ -216,15 +216,15 @@ def _lint(options: argparse.Namespace) -> int:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from pipelines import plan
+    from pipelines.plan import print_plan
 
-    return plan.print_plan(options.profile, options.overrides, options.json)
+    return print_plan(options.profile, options.overrides, options.json)
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from pipelines import doctor
+    from pipelines.doctor import print_checks
 
-    return doctor.print_checks(options.json)
+    return print_checks(options.json)
 
 
 if __name__ == "__main__":

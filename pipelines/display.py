@@ -91,7 +91,7 @@ class Display:
 
     def _left(self) -> str:
         left = self._time_left()
-        return "" if left is None else f"; about {duration(left)} to go in all"
+        return "" if not left else f"; about {duration(left)} to go in all"
 
     def _time_left(self) -> float | None:
         """Seconds to go for the whole run; None where a coming node has never been timed."""

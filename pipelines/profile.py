@@ -105,8 +105,8 @@ def profile_from_tree(
         apply_override(tables, key, value)
     _refuse_unknown_tables(tables)
     common = build(_Common, {key: tables[key] for key in _Common.model_fields if key in tables}, "profile")
-    for key, values in common.placement.items():
-        build(Placement, values, f"placement.{key}")
+    for place, settings in common.placement.items():
+        build(Placement, settings, f"placement.{place}")
     configs: dict[str, StageConfig] = {}
     problems: dict[str, None] = {}
     for node_name in nodes:
