@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("unpacked", type=Path, help="where the packages were unpacked with dpkg -x")
     parser.add_argument("output", type=Path)
     arguments = parser.parse_args()
-    info = "format: WARC File Format 1.0\r\nconformsTo: ISO 28500\r\nsoftware: make_sample.py\r\n".encode()
+    info = b"format: WARC File Format 1.0\r\nconformsTo: ISO 28500\r\nsoftware: make_sample.py\r\n"
     records = [_record("warcinfo", "", "application/warc-fields", info)]
     for package in PACKAGES:
         root = arguments.unpacked / "usr/share/doc" / package.folder
