@@ -16,7 +16,8 @@ from pipelines.display import duration
 from pipelines.runs import NodeRecord, Run, metrics_of
 
 _FUNNEL = ("ingestion", "extraction", "deduplication", "filtering", "decontamination", "synthesis")
-_TRAINING = ("pretraining_1", "pretraining_2", "pretraining_3", "mtp_tuning", "sft", "rl_zero", "rl")
+_TRAINING = ("pretraining_1", "pretraining_2", "pretraining_3", "mtp_tuning", "sft")
+_RL = ("rl_zero", "rl")
 _EVALUATION = ("evaluation_base", "evaluation_sft", "evaluation_rl_zero", "evaluation_rl")
 _LABELS = {"base": "Base", "sft": "SFT", "rl_zero": "RL-Zero", "rl": "RL"}
 
@@ -41,7 +42,7 @@ class Table:
 
 def tables(run: Run) -> list[Table]:
     """All tables that have rows."""
-    found = [_funnel(run), _training(run), _evaluation(run), _time(run)]
+    found = [_funnel(run), _training(run), _rl(run), _evaluation(run), _time(run)]
     return [table for table in found if table.rows]
 
 
@@ -57,11 +58,35 @@ def _funnel(run: Run) -> Table:
 
 
 def _training(run: Run) -> Table:
-    table = Table("training", "Training", ["stage", "number", "value"])
+    table = Table("training", "Training",
+                  ["stage", "tokens", "steps", "loss", "held-out loss", "MTP acceptance", "tokens/s"])
     for name, node in _finished(run, _TRAINING):
-        for key, value in metrics_of(node).items():
-            table.rows.append([name, key, f"{value:,.4g}"])
+        values = metrics_of(node)
+        heads = [key for key in values if key.startswith("held_out_mtp_") and key.endswith("_greedy")]
+        acceptance = " ".join(f"{values[key]:.0%}" for key in sorted(heads))
+        table.rows.append([
+            name, _number(values.get("tokens"), ",.0f"), _number(values.get("steps"), ",.0f"),
+            _number(values.get("train_loss"), ".3f"), _number(values.get("held_out_loss"), ".3f"), acceptance,
+            _number(values.get("tokens_per_s"), ",.0f"),
+        ])  # fmt: skip
     return table
+
+
+def _rl(run: Run) -> Table:
+    table = Table("rl", "Reinforcement learning",
+                  ["stage", "first reward", "last reward", "pass rate", "valid groups", "length", "sampled tokens"])
+    for name, node in _finished(run, _RL):
+        values = metrics_of(node)
+        table.rows.append([
+            name, _number(values.get("first_reward"), ".3f"), _number(values.get("reward"), ".3f"),
+            _number(values.get("pass_rate"), ".1%"), _number(values.get("valid_rate"), ".1%"),
+            _number(values.get("length"), ".0f"), _number(values.get("sampled_tokens"), ",.0f"),
+        ])  # fmt: skip
+    return table
+
+
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
 
 
 def _evaluation(run: Run) -> Table:
