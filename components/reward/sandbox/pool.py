@@ -37,7 +37,7 @@ _REPORT = struct.Struct("<BBidd")
 _EXITED, _WALL, _CPU, _QUOTA = range(4)
 _MEMORY_EXIT = 97
 _GRACE_S = 5.0                # beyond its limit, until a silent process counts as lost
-_ATTEMPTS = 3                 # starts of a slot or a test before its failure is called one of infrastructure
+_ATTEMPTS = 5                 # of a start or a test that was disturbed from outside, before giving up on it
 
 Status = Literal["ok", "error", "timeout", "memory", "output_limit", "infrastructure"]
 
@@ -164,20 +164,30 @@ class _Slot:
 
     def _begin(self, program: int, job: _Job) -> Execution | None:
         """Have the program compiled in its own process; returns why there is none, or None when it waits for tests."""
+        for _ in range(_ATTEMPTS):
+            reply = self._compile(program, job)
+            if reply is not None:
+                return None if reply == b"Cok" else Execution("error")
+        return Execution("error")                # it brings the compiler down, again and again
+
+    def _compile(self, program: int, job: _Job) -> bytes | None:
+        """The program's process's first message; None when that process ended or kept silent instead."""
         if self._channel is None:
             raise _SlotLostError
         self._hang_up()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         request = json.dumps({"start": {**asdict(job.limits), "function": job.function}}).encode()
-        _send_descriptors(self._channel, request, [program, theirs.fileno()])
-        theirs.close()
+        with theirs:
+            _send_descriptors(self._channel, request, [program, theirs.fileno()])
+        if not _readable(self._control, job.limits.wall_s):
+            self._end_program()
+            return b"Cslow"                      # the compiler is kept busy
         try:
-            reply = self._receive(self._control, job.limits.wall_s + _GRACE_S)
+            return self._receive(self._control, _GRACE_S)
         except _SlotLostError:
             if not self._end_program():
                 raise
-            return Execution("error")            # the compiler itself was brought down or kept busy
-        return None if reply == b"Cok" else Execution("error")
+            return None
 
     def _test(self, program: int, job: _Job, data: bytes) -> Execution:
         for _ in range(_ATTEMPTS):
@@ -232,10 +242,8 @@ class _Slot:
             self._control = None
 
     def _receive(self, connection: socket.socket, seconds: float) -> bytes:
-        poller = select.poll()
-        poller.register(connection, select.POLLIN)
         try:
-            if not poller.poll(seconds * 1000):
+            if not _readable(connection, seconds):
                 raise _SlotLostError
             message = connection.recv(1 << 16)
         except OSError:
@@ -243,6 +251,12 @@ class _Slot:
         if not message:
             raise _SlotLostError
         return message
+
+
+def _readable(connection: socket.socket, seconds: float) -> bool:
+    poller = select.poll()
+    poller.register(connection, select.POLLIN)
+    return bool(poller.poll(seconds * 1000))
 
 
 def _status(reason: int, status: int, cpu_s: float, size: int, limits: Limits) -> Status:
