@@ -1,7 +1,7 @@
 """Runs a stage: the one path that the command line, the pipeline's components and the tests all take.
 
-Results live in a store, `<store>/<stage>/<key>/`, where the key is a digest of the stage's code, its config and the
-fingerprints of its inputs. A result that is already there is reused; a run that was killed left
+Results live in a store, `<store>/<stage>/<key>/`, where the key is a digest of the stage's code, its config (with the
+files it names) and the fingerprints of its inputs. A result that is already there is reused; a run that was killed left
 `<store>/<stage>/<key>.partial/`, which the next run of the same key continues. A finished result appears by rename.
 
     store/sft/4be1…/model/manifest.json …   one directory an output
@@ -13,6 +13,7 @@ fingerprints of its inputs. A result that is already there is reused; a run that
 from __future__ import annotations
 
 import fcntl
+import glob
 import hashlib
 import json
 import os
@@ -155,8 +156,34 @@ def find_stage(name: str) -> Stage:
 
 
 def result_key(stage: Stage, config: StageConfig, parents: Mapping[str, str]) -> str:
-    """The name of a result: 16 hex digits over the stage's code, config and inputs."""
-    return digest([stage.name, code_digest(stage), config.result_values(), dict(parents)])[:16]
+    """The name of a result: 16 hex digits over the stage's code, its config, the files that names, and its inputs."""
+    values = config.result_values()
+    return digest([stage.name, code_digest(stage), values, named_files(values), dict(parents)])[:16]
+
+
+def named_files(values: Any) -> list[list[Any]]:
+    """Name, size and time of the local files below every `path` in a config: pages added to a folder are new input.
+
+    A path may be a file, a folder or a glob. What is not on this machine is left to its name.
+    """
+    if isinstance(values, Mapping):
+        found = [file for value in values.values() for file in named_files(value)]
+        path = values.get("path")
+        return found + (_files(path) if isinstance(path, str) and path else [])
+    if isinstance(values, list | tuple):
+        return [file for value in values for file in named_files(value)]
+    return []
+
+
+def _files(pattern: str) -> list[list[Any]]:
+    files: list[list[Any]] = []
+    for name in sorted(glob.glob(pattern, recursive=True)):   # noqa: PTH207 - the pattern may be absolute
+        path = Path(name)
+        for file in [path] if path.is_file() else sorted(path.rglob("*")):
+            if file.is_file():
+                stat = file.stat()
+                files.append([str(file), stat.st_size, stat.st_mtime_ns])
+    return files
 
 
 def code_digest(stage: Stage) -> str:

@@ -16,7 +16,9 @@ from kfp import dsl, kubernetes
 from components.kfp_entry import NODE
 from pipelines.profile import Placement, Storage
 
-UNCACHED_STAGES = frozenset({"publishing"})   # what leaves the pipeline must happen on every run that asks for it
+# KFP's cache knows a task's parameters, not the files they name. These two read files from outside, and the store knows
+# whether they changed; what leaves the pipeline must happen on every run that asks for it.
+UNCACHED_STAGES = frozenset({"ingestion", "problems", "publishing"})
 
 
 @dataclass(frozen=True)

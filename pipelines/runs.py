@@ -26,7 +26,7 @@ from components.artifacts import ArtifactError, read_manifest, write_text
 from components.config import ConfigError, digest
 from components.kfp_entry import LOCK
 from components.registry import STAGES
-from components.runner import code_digest
+from components.runner import code_digest, named_files
 from pipelines.dag import NODES, Selection
 from pipelines.profile import Profile
 
@@ -147,9 +147,9 @@ def new_run(
 
 
 def run_key(profile: Profile, selection: Selection) -> str:
-    """What makes two runs the same: the values that decide the results, the nodes, and what was given."""
+    """What makes two runs the same: the values that decide the results, files they name, nodes, and what was given."""
     configs = {name: profile.configs[name].result_values() for name in selection.nodes}
-    return digest([profile.name, configs, selection.given])[:16]
+    return digest([profile.name, configs, named_files(configs), selection.given])[:16]
 
 
 def project_digest() -> str:

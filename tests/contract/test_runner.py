@@ -22,6 +22,7 @@ from components.runner import Outputs, execute
 class Config(StageConfig):
     rows: int = Field(3, ge=1, description="lines to write")
     pause_s: float = execution(0.0, "seconds before each line")
+    path: str = ""
 
 
 class Doubler:
@@ -100,6 +101,16 @@ def test_other_input_other_result(pages: Path, tmp_path: Path) -> None:
     assert len({first.directory, second.directory, hinted.directory}) == 3
 
 
+def test_a_file_added_to_a_named_folder_is_new_input(pages: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "a.html").write_text("a")
+    run = lambda: execute("doubler", {"path": str(folder)}, {"pages": pages}, tmp_path / "store").reused   # noqa: E731
+    assert (run(), run()) == (False, True)
+    (folder / "b.html").write_text("b")
+    assert (run(), run()) == (False, True)
+
+
 def _run_slowly(store: str, pages: str) -> None:
     execute("doubler", {"rows": 40, "pause_s": 0.05}, {"pages": pages}, store)
 
@@ -158,7 +169,7 @@ def _edit(path: Path, key: str, value: object) -> None:
     [
         ("nosuch", {}, {}, "no stage 'nosuch'"),
         ("doubler", {"rows": 0}, {"pages": "pages"}, r"doubler\.rows: Input should be greater"),
-        ("doubler", {"row": 1}, {"pages": "pages"}, r"doubler\.row: unknown key; doubler knows: pause_s, rows"),
+        ("doubler", {"row": 1}, {"pages": "pages"}, r"doubler\.row: unknown key; doubler knows: path, pause_s, rows"),
         ("doubler", {}, {}, r"input 'pages' \(pages\) is missing"),
         ("doubler", {}, {"pages": "pages", "page": "pages"}, "no input page"),
     ],

@@ -96,7 +96,7 @@ def test_gpu_stages_get_what_the_profile_asks(compiled, name: str) -> None:
         assert task["retryPolicy"]["maxRetryCount"] == asked.retries
         assert int(task["retryPolicy"]["backoffMaxDuration"][:-1]) >= timeout * (asked.retries + 1)
         assert settings[executor]["pvcMount"][0]["mountPath"] == profile.storage.path
-        assert bool(task["cachingOptions"].get("enableCache")) == (node != "publishing")
+        assert bool(task["cachingOptions"].get("enableCache")) == (node not in ("ingestion", "problems", "publishing"))
     assert any(placement.accelerators for placement in profile.placement.values())
 
 
