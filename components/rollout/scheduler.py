@@ -26,7 +26,11 @@ def is_valid(rewards: Sequence[float | None]) -> bool:
 
 @dataclass
 class ValidRate:
-    """Estimate of P(group is valid): this step's count, and earlier steps' estimate as `weight` further groups."""
+    """Estimate of P(group is valid): this step's count, and earlier steps' estimate as `weight` further groups.
+
+    Groups are counted in launch order, each when all before it have finished: those that finish first are mostly
+    solved or hopeless problems with short answers, and counting them as they come would launch twice too much.
+    """
 
     prior: float = 0.5
     weight: float = 32.0
@@ -79,6 +83,7 @@ class SeamlessScheduler:
     _valid: dict[int, bool] = field(default_factory=dict)    # of each finished group
     _aborted: set[int] = field(default_factory=set)
     _launched: int = 0
+    _counted: int = 0                                        # length of the fully finished prefix
 
     def on_group_rewarded(self, group: int, rewards: Sequence[float | None]) -> None:
         """All rewards of a group are there."""
@@ -87,7 +92,9 @@ class SeamlessScheduler:
         if group in self._valid or not 0 <= group < self._launched:
             raise ValueError(f"group {group} was not running")
         self._valid[group] = is_valid(rewards)
-        self.rate.count(self._valid[group])
+        while self._counted in self._valid:
+            self.rate.count(self._valid[self._counted])
+            self._counted += 1
 
     def next_actions(self) -> Actions:
         launch, end = range(0), self._end()
