@@ -36,7 +36,8 @@ def run(
     console = Console(highlight=False)
     if same is not None and same.code == project_digest() and same.is_complete():
         mark_latest(same)
-        console.print(f"Run {same.id} is finished already; nothing to do (--fresh runs it again, from cached results).")
+        console.print(f"Run {same.id} is finished already; nothing to do (--fresh runs it again, from cached results).",
+                      soft_wrap=True)
         return _conclude(same, console)
     if same is not None and same.status == "finished":
         same = None   # the code has changed since, or results are gone: a new record, on what is still valid
@@ -65,7 +66,8 @@ def rerun(run_name: str, stage: str, overrides: Sequence[str], root: Path, with_
     profile = profile_from_tree(earlier.profile, earlier.tree, overrides, selection.nodes)
     record = new_run(root, profile, selection, rerun_of=earlier)
     console = Console(highlight=False)
-    console.print(f"Starting run {record.id}: {', '.join(selection.nodes)} on what run {earlier.id} made")
+    console.print(f"Starting run {record.id}: {', '.join(selection.nodes)} on what run {earlier.id} made",
+                  soft_wrap=True)
     return _execute(record, profile, selection, console)
 
 
@@ -75,7 +77,7 @@ def _execute(record: Run, profile: Profile, selection: Selection, console: Conso
     try:
         execute_run(record, profile, selection, console)
     except StageError as error:
-        console.print(f"\n{error.node} failed. Its log: {error.log}")
+        console.print(f"\n{error.node} failed. Its log: {error.log}", soft_wrap=True)
         console.print("When the cause is mended, the same command continues from here.")
         console.file.flush()
         print(f"{error.node}: {error}", file=sys.stderr, flush=True)
