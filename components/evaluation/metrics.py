@@ -1,0 +1,74 @@
+"""avg@k, pass@k and bootstrap intervals, as pure functions of a table of passes [problems, samples].
+
+Shape suffixes: P problems, K samples a problem, R bootstrap resamples.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+RESAMPLES = 4_000
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{100 * self.value:.1f} [{100 * self.low:.1f}, {100 * self.high:.1f}]"
+
+
+def avg_at_k(passes_PK: NDArray[np.float64]) -> float:
+    """Mean over problems of the share of samples that pass."""
+    return float(passes_PK.mean()) if passes_PK.size else 0.0
+
+
+def pass_at_k(passes_PK: NDArray[np.float64], k: int) -> float:
+    """Unbiased estimate of P(at least one of k samples passes) (Chen et al. 2021, equation 1).
+
+    Raises:
+        ValueError: fewer than k samples a problem.
+    """
+    n = passes_PK.shape[1]
+    if not 1 <= k <= n:
+        raise ValueError(f"pass@{k} needs at least {k} samples a problem, there are {n}")
+    failed_P = n - passes_PK.sum(1)
+    # 1 - C(failed, k) / C(n, k), as a product that cannot overflow
+    miss_P = np.ones(len(failed_P))
+    for i in range(k):
+        miss_P *= np.maximum(failed_P - i, 0) / (n - i)
+    return float((1 - miss_P).mean()) if len(miss_P) else 0.0
+
+
+def avg_interval(passes_PK: NDArray[np.float64], seed: int = 0) -> Interval:
+    """avg@k with a bootstrap interval over problems."""
+    return _interval(passes_PK.mean(1), seed)
+
+
+def paired_difference(left_PK: NDArray[np.float64], right_PK: NDArray[np.float64], seed: int = 0) -> Interval:
+    """avg@k of `left` minus avg@k of `right` on the same problems, in the same order; resampled over problems together.
+
+    Raises:
+        ValueError: different numbers of problems.
+    """
+    if len(left_PK) != len(right_PK):
+        raise ValueError(f"a paired comparison needs the same problems: {len(left_PK)} and {len(right_PK)}")
+    return _interval(left_PK.mean(1) - right_PK.mean(1), seed)
+
+
+def _interval(values_P: NDArray[np.float64], seed: int) -> Interval:
+    """Percentile bootstrap of the mean."""
+    if not len(values_P):
+        return Interval(0.0, 0.0, 0.0)
+    draws_RP = np.random.default_rng(seed).integers(len(values_P), size=(RESAMPLES, len(values_P)))
+    means_R = values_P[draws_RP].mean(1)
+    low, high = np.quantile(means_R, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(float(values_P.mean()), float(low), float(high))
