@@ -16,6 +16,7 @@ from typing import Any
 import torch
 import torch.distributed.checkpoint as dcp
 from torch import nn
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 
 from components.artifacts import file_sha256, write_json
@@ -25,6 +26,10 @@ KEPT = 2
 STATE = "state.json"
 
 
+class SaveError(OSError):
+    """A state that could not be written: the disk is full or gone. Earlier states are untouched."""
+
+
 def save_state(directory: Path, step: int, model: nn.Module, optimizer: Optimizer, counters: dict[str, Any]) -> None:
     """Save the state after `step` steps.
 
@@ -32,20 +37,21 @@ def save_state(directory: Path, step: int, model: nn.Module, optimizer: Optimize
         counters: JSON values to get back from `load_latest`.
 
     Raises:
-        OSError: the disk is full or gone; earlier states are untouched.
+        SaveError: nothing half-written is left behind.
     """
     final = directory / f"step-{step:08d}"
     partial = final.with_suffix(".partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    for torn in directory.glob("*.partial"):   # by a kill while saving
+        shutil.rmtree(torn)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")   # DCP announces that there is only one process
             dcp.save(_state(model, optimizer), checkpoint_id=partial, no_dist=True)
         files = {path.name: file_sha256(path) for path in sorted(partial.iterdir())}
         write_json(partial / STATE, {"step": step, "counters": counters, "files": files})
-    except BaseException:
+    except (OSError, CheckpointException) as error:
         shutil.rmtree(partial, ignore_errors=True)
-        raise
+        raise SaveError(f"{final}: the state could not be saved: {_cause(error)}") from error
     shutil.rmtree(final, ignore_errors=True)
     partial.replace(final)
     for old in _states(directory)[:-KEPT]:
@@ -94,3 +100,10 @@ def _damage(path: Path) -> str:
     except (OSError, ValueError, KeyError) as error:
         return f"damaged ({error})"
     return f"damaged ({', '.join(wrong)})" if wrong else ""
+
+
+def _cause(error: BaseException) -> str:
+    """The first failure in words; DCP wraps it with the traceback of every process."""
+    failures = getattr(error, "failures", {})
+    first: Any = next(iter(failures.values()), error)
+    return str(first[0] if isinstance(first, tuple) else first)

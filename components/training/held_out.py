@@ -2,53 +2,90 @@
 
 Acceptance of head k at a position: greedy, whether its most likely token is the main model's; sampled, the chance that
 speculative sampling keeps its draft, sum_v min(p_main(v), p_head(v)) (Leviathan et al. 2023). Both are measured on
-true prefixes, each head by itself.
+true prefixes, each head by itself. `accuracy` is the share of positions whose true token is the most likely one.
+
+Shape suffixes: B rows, T tokens, D hidden, N positions with a target, V vocabulary.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 import torch
 from torch import Tensor
 
-from components.model.losses import IGNORE, chunked_cross_entropy, next_token_labels
+from components.model.losses import CHUNK_LOGITS, IGNORE, next_token_labels
 from components.model.modeling import MiMoForCausalLM
 from components.training.packing import TokenRows
 
-BATCH_ROWS = 8
+BATCH_TOKENS = 32_768   # in one forward pass
 
 
 @torch.no_grad()
 def measure_held_out(model: MiMoForCausalLM, rows: TokenRows, limit_tokens: int = 200_000) -> dict[str, float]:
-    """Mean losses in nats and acceptance rates: `loss`, `mtp_1_loss`, `mtp_1_greedy`, `mtp_1_sampled`, …"""
-    heads = len(model.model.mtp_layers)
-    sums: dict[str, float] = {}
-    counts: dict[str, float] = {}
+    """Means over the first `limit_tokens` of `rows`.
 
-    def add(name: str, value: Tensor | float, count: Tensor | int) -> None:
-        sums[name] = sums.get(name, 0.0) + float(value)
-        counts[name] = counts.get(name, 0.0) + float(count)
-
+    Returns: `loss` (nats) and `accuracy` of the main model, then `mtp_1_loss`, `mtp_1_accuracy`, `mtp_1_greedy`,
+        `mtp_1_sampled`, and so on for every head.
+    """
+    means = _Means()
     number = min(len(rows), max(1, limit_tokens // rows.sequence_length))
+    batch_rows = max(1, BATCH_TOKENS // rows.sequence_length)
     device = model.lm_head.weight.device
-    for start in range(0, number, BATCH_ROWS):
-        batch = torch.from_numpy(rows.batch(range(start, min(start + BATCH_ROWS, number))).astype("int64")).to(device)
-        tokens_BT, segments_BT = batch[:, 0], batch[:, 1]
-        hidden_BTD = model(tokens_BT, segments_BT)
-        normed_BTD = model.normed(hidden_BTD)
-        add("loss", *_loss(model, normed_BTD, next_token_labels(tokens_BT, segments_BT, 1)))
-        main_BTV = (normed_BTD @ model.lm_head.weight.T).float().softmax(-1)
-        for head in range(heads):
-            drafted_BTD = model.mtp_hidden(hidden_BTD, tokens_BT, segments_BT, head)
-            labels_BT = next_token_labels(tokens_BT, segments_BT, head + 2)
-            add(f"mtp_{head + 1}_loss", *_loss(model, drafted_BTD, labels_BT))
-            # head row t and main row t + 1 + head predict the same token
-            valid_BT = (labels_BT != IGNORE)[:, : -(head + 1)]
-            drafted = (drafted_BTD[:, : -(head + 1)][valid_BT] @ model.lm_head.weight.T).float().softmax(-1)
-            target = main_BTV[:, head + 1 :][valid_BT]
-            add(f"mtp_{head + 1}_greedy", (drafted.argmax(-1) == target.argmax(-1)).sum(), len(drafted))
-            add(f"mtp_{head + 1}_sampled", torch.minimum(drafted, target).sum(), len(drafted))
-    return {name: value / max(counts[name], 1) for name, value in sums.items()}
+    for start in range(0, number, batch_rows):
+        batch = torch.from_numpy(rows.batch(range(start, min(start + batch_rows, number))).astype("int64")).to(device)
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
+            _add_batch(means, model, batch[:, 0], batch[:, 1])
+    return means.values()
 
 
-def _loss(model: MiMoForCausalLM, hidden_BTD: Tensor, labels_BT: Tensor) -> tuple[Tensor, Tensor]:
-    return chunked_cross_entropy(hidden_BTD.flatten(0, 1), model.lm_head.weight, labels_BT.flatten())
+class _Means:
+    """Sums and counts by name."""
+
+    def __init__(self) -> None:
+        self._sums: defaultdict[str, float] = defaultdict(float)
+        self._counts: defaultdict[str, int] = defaultdict(int)
+
+    def add(self, name: str, total: Tensor, count: int) -> None:
+        self._sums[name] += float(total)
+        self._counts[name] += count
+
+    def values(self) -> dict[str, float]:
+        return {name: total / self._counts[name] for name, total in self._sums.items()}
+
+
+def _add_batch(means: _Means, model: MiMoForCausalLM, tokens_BT: Tensor, segments_BT: Tensor) -> None:
+    hidden_BTD = model(tokens_BT, segments_BT)
+    normed_BTD = model.normed(hidden_BTD)
+    labels_BT = next_token_labels(tokens_BT, segments_BT)
+    kept_BT = labels_BT != IGNORE
+    _add(means, "", model, normed_BTD[kept_BT], labels_BT[kept_BT], None)
+    for head in range(len(model.model.mtp_layers)):
+        drafted_BTD = model.mtp_hidden(hidden_BTD, tokens_BT, segments_BT, head)
+        labels_BT = next_token_labels(tokens_BT, segments_BT, head + 2)
+        kept_BT = labels_BT != IGNORE
+        # the head's position t and the main model's t + 1 + head predict the same token
+        main_BTD = normed_BTD.roll(-(1 + head), 1)
+        _add(means, f"mtp_{head + 1}_", model, drafted_BTD[kept_BT], labels_BT[kept_BT], main_BTD[kept_BT])
+
+
+def _add(
+    means: _Means, prefix: str, model: MiMoForCausalLM, hidden_ND: Tensor, labels_N: Tensor, main_ND: Tensor | None
+) -> None:
+    """Add up one head's measures, a chunk of positions at a time: the logits of a batch would not fit."""
+    weight_VD = model.lm_head.weight
+    size = max(1, CHUNK_LOGITS // len(weight_VD))
+    for start in range(0, len(labels_N), size):
+        part = slice(start, start + size)
+        log_p_NV = (hidden_ND[part] @ weight_VD.T).float().log_softmax(-1)
+        best_N = log_p_NV.argmax(-1)
+        measures = {
+            "loss": -log_p_NV.gather(-1, labels_N[part, None]).sum(),
+            "accuracy": (best_N == labels_N[part]).sum(),
+        }
+        if main_ND is not None:
+            main_NV = (main_ND[part] @ weight_VD.T).float().softmax(-1)
+            measures["greedy"] = (best_N == main_NV.argmax(-1)).sum()
+            measures["sampled"] = torch.minimum(log_p_NV.exp(), main_NV).sum()
+        for name, value in measures.items():
+            means.add(prefix + name, value, len(best_N))

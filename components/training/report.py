@@ -10,6 +10,12 @@ from components.runner import Outputs
 
 SMOOTHED = 0.05   # of a curve's steps: noise of single batches is not what one looks for
 
+SPEED_FORMULA = (
+    "FLOP/s = tokens/s × FLOPs a token: 6 a matmul parameter (embedding look-up apart, the output head again for every "
+    "MTP head) + 6 × heads × head size × row length a layer for causal attention, as if a row were one document; of a "
+    "frozen trunk a third. MFU = FLOP/s ÷ the GPU's dense bf16 peak."
+)
+
 
 def report_training(outputs: Outputs, history: Sequence[Mapping[str, float]]) -> None:
     """Loss, learning-rate and gradient curves; final values as metrics."""
@@ -29,7 +35,13 @@ def report_training(outputs: Outputs, history: Sequence[Mapping[str, float]]) ->
         outputs.metrics[f"train_{name}"] = float(np.mean([line[name] for line in history[-last:]]))
     outputs.metrics["tokens"] = float(tokens[-1])
     outputs.metrics["steps"] = float(len(history))
-    outputs.metrics["tokens_per_s"] = float(np.median([line["tokens_per_s"] for line in history]))
+    for name in ("tokens_per_s", "tflops", "mfu"):
+        if name in history[-1]:
+            outputs.metrics[name] = float(np.median([line.get(name, 0.0) for line in history]))
+    speed = f"{outputs.metrics['tokens_per_s']:,.0f} tokens/s, {outputs.metrics['tflops']:.3g} TFLOP/s"
+    if "mfu" in outputs.metrics:
+        speed += f", MFU {outputs.metrics['mfu']:.1%}"
+    outputs.report.text("Speed", f"Median of {len(history):,} steps: {speed}. {SPEED_FORMULA}")
 
 
 def report_held_out(outputs: Outputs, measured: Mapping[str, float], before: Mapping[str, float] | None = None) -> None:

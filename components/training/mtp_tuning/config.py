@@ -20,4 +20,5 @@ class Config(StageConfig):
         min_length=1, description="pieces of the schedule, stretched over the tokens",
     )
     optimizer: OptimizerConfig = Field(default=OptimizerConfig(), description="AdamW or Muon, and its numbers")
-    micro_batch_tokens: int = execution(65_536, "tokens in one forward and backward pass", ge=16)
+    micro_batch_tokens: int = Field(default=65_536, ge=16, description="tokens in one forward and backward pass")
+    save_every_s: float = execution(20.0, "seconds of training between two saved states", ge=0)

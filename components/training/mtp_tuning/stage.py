@@ -14,9 +14,8 @@ from components.model.checkpoint import describe_checkpoint, load_config, load_m
 from components.runner import Outputs
 from components.training.device import pick_device
 from components.training.held_out import measure_held_out
-from components.training.loop import Plan, train
+from components.training.loop import Plan, open_rows, train
 from components.training.mtp_tuning.config import Config
-from components.training.packing import TokenRows
 from components.training.report import report_held_out, report_training
 from components.training.schedule import step_rows
 
@@ -35,9 +34,8 @@ def run(config: Config, inputs: dict[str, Artifact], outputs: Outputs) -> None:
     model.requires_grad_(False)
     for layer in list(model.model.mtp_layers)[trained:]:
         layer.requires_grad_(True)
-    held_out = TokenRows(inputs["held_out"].paths())
+    rows, held_out = (open_rows(inputs[name], model.config) for name in ("tokens", "held_out"))
     before = measure_held_out(model, held_out)
-    rows = TokenRows(inputs["tokens"].paths())
     number = max(1, min(len(rows), config.tokens // rows.sequence_length))
     plan = Plan(
         rows=rows,
@@ -50,6 +48,7 @@ def run(config: Config, inputs: dict[str, Artifact], outputs: Outputs) -> None:
         mtp_weight=1.0,
         mtp_weight_decayed=1.0,
         train_main=False,
+        save_every_s=config.save_every_s,
     )
     history = train(model, plan, outputs)
     report_training(outputs, history)

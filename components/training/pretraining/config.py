@@ -52,4 +52,5 @@ class Config(StageConfig):
     mtp_weight: float = Field(default=0.3, ge=0, description="weight of the MTP loss before the rate begins to fall")
     mtp_weight_decayed: float = Field(default=0.1, ge=0, description="weight of the MTP loss afterwards")
     optimizer: OptimizerConfig = Field(default=OptimizerConfig(), description="AdamW or Muon, and its numbers")
-    micro_batch_tokens: int = execution(65_536, "tokens in one forward and backward pass", ge=16)
+    micro_batch_tokens: int = Field(default=65_536, ge=16, description="tokens in one forward and backward pass")
+    save_every_s: float = execution(20.0, "seconds of training between two saved states", ge=0)

@@ -13,7 +13,7 @@ from components.model.modeling import MiMoForCausalLM
 from components.runner import Outputs
 from components.training.device import pick_device
 from components.training.held_out import measure_held_out
-from components.training.loop import Plan, train
+from components.training.loop import Plan, open_rows, train
 from components.training.packing import TokenRows
 from components.training.pretraining.config import Config
 from components.training.report import report_held_out, report_training
@@ -24,14 +24,11 @@ def run(config: Config, inputs: dict[str, Artifact], outputs: Outputs) -> None:
     """Train on every row of `tokens` once, in order: the mixture already is in random order.
 
     Raises:
-        ConfigError: rows longer than the context, or neither a model nor a tokenizer to start from.
+        ConfigError: neither a model nor a tokenizer to start from.
+        ArtifactError: rows longer than the context, or of another vocabulary.
     """
-    rows = TokenRows(inputs["tokens"].paths())
-    if rows.sequence_length > config.max_position_embeddings:
-        raise ConfigError(
-            f"max_position_embeddings is {config.max_position_embeddings}, the token rows have {rows.sequence_length}"
-        )
     model, source, tokens_before = _start(config, inputs)
+    rows, held_out = (open_rows(inputs[name], model.config) for name in ("tokens", "held_out"))
     model.to(pick_device())
     plan = Plan(
         rows=rows,
@@ -43,10 +40,11 @@ def run(config: Config, inputs: dict[str, Artifact], outputs: Outputs) -> None:
         mtp_heads=tuple(range(len(model.model.mtp_layers))),
         mtp_weight=config.mtp_weight,
         mtp_weight_decayed=config.mtp_weight_decayed,
+        save_every_s=config.save_every_s,
     )
     history = train(model, plan, outputs)
     report_training(outputs, history)
-    report_held_out(outputs, measure_held_out(model, TokenRows(inputs["held_out"].paths())))
+    report_held_out(outputs, measure_held_out(model, held_out))
     directory = outputs.directory("model")
     save_checkpoint(model, directory, source.directory)
     seen = len(rows) * rows.sequence_length

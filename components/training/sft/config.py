@@ -24,4 +24,5 @@ class Config(StageConfig):
         default=16, ge=5, description="queries that share so many words in a row with an evaluation problem are out"
     )
     foreign_letters: float = Field(default=0.05, ge=0, le=1, description="largest share of letters of another script")
-    micro_rows: int = execution(1, "packed rows in one forward and backward pass", ge=1)
+    micro_rows: int = Field(default=1, ge=1, description="packed rows in one forward and backward pass")
+    save_every_s: float = execution(20.0, "seconds of training between two saved states", ge=0)

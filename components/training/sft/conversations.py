@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from components.data.ngrams import NgramIndex
 from components.data.responses import foreign_letters, split_thought
-from components.model.chat_template import CHAT_TEMPLATE, IM_END
+from components.model.chat_template import CHAT_TEMPLATE, IM_END, SPECIAL_TOKENS, THINK_TOKENS
 from components.training.packing import TokenArray, fill, pack
 from components.training.sft.config import Config
 
@@ -40,30 +40,63 @@ def clean(
     Args:
         evaluation: prompts of the evaluation problems.
     """
-    index = NgramIndex(evaluation, config.contamination_ngram)
+    contamination = _Contamination(evaluation, config.contamination_ngram)
     kept: list[Record] = []
     rejected: list[dict[str, str]] = []
     responses: Counter[str] = Counter()
     for record in records:
-        query = record["messages"][0]["content"] if record["messages"] else ""
-        reason, detail = _flaw(record["messages"], query, index, config)
+        query = _query(record["messages"])
+        reason, detail = _flaw(record["messages"], query, contamination, config)
         if not reason and responses[query] >= config.responses_per_query:
             reason, detail = "surplus", query
         if reason:
-            rejected.append({"id": record["id"], "url": "", "reason": reason, "detail": detail})
+            rejected.append(set_aside(record, reason, detail))
         else:
             responses[query] += 1
             kept.append(record)
     return kept, rejected
 
 
-def _flaw(messages: Sequence[Record], query: str, index: NgramIndex, config: Config) -> tuple[str, str]:
+def set_aside(record: Record, reason: str, detail: str) -> dict[str, str]:
+    """A row of `REJECTED_SCHEMA`."""
+    return {"id": record["id"], "url": "", "reason": reason, "detail": detail}
+
+
+class _Contamination:
+    """Whether a query holds an evaluation prompt or n words in a row of one."""
+
+    def __init__(self, prompts: Sequence[str], n: int) -> None:
+        self._prompts = prompts
+        self._index = NgramIndex(prompts, n)
+        self._short = {prompts[number].strip() for number in self._index.too_short}   # these only if all is equal
+
+    def find(self, query: str) -> str:
+        """The prompt that was found, empty if none was."""
+        if query.strip() in self._short:
+            return query
+        matches = self._index.matches(query)
+        return self._prompts[matches[0].prompt] if matches else ""
+
+
+def _query(messages: Sequence[Record]) -> str:
+    """What the last answer answers: everything before it but the system's words."""
+    return "\n".join(message["content"] for message in messages[:-1] if message["role"] != "system")
+
+
+def _flaw(
+    messages: Sequence[Record], query: str, contamination: _Contamination, config: Config
+) -> tuple[str, str]:
     answers = [message["content"] for message in messages if message["role"] == "assistant"]
-    if not answers or messages[-1]["role"] != "assistant":
+    if not query or messages[-1]["role"] != "assistant":
         return "no_response", query
-    hit = index.find(query)
-    if hit is not None:
-        return "contaminated", hit
+    for message in messages:   # markup inside a message would end it and speak for another role
+        allowed = THINK_TOKENS if message["role"] == "assistant" else ()
+        forged = [token for token in SPECIAL_TOKENS if token in message["content"] and token not in allowed]
+        if forged:
+            return "control_token", forged[0]
+    found = contamination.find(query)
+    if found:
+        return "contaminated", found
     for answer in answers:
         parts = split_thought(answer)
         if parts is None or not parts[1] or parts[1].count("```") % 2:
@@ -113,16 +146,19 @@ def _render(tokenizer: Any, messages: Sequence[Record], prompt: bool) -> str:
 
 def pack_conversations(
     encoded: Sequence[Encoded], sequence_length: int, padding: int
-) -> tuple[TokenArray, NDArray[np.bool_], int]:
-    """(rows [rows, 2, T], targets [rows, T], conversations left out because they do not fit a row)."""
-    fitting = [item for item in encoded if len(item.tokens) <= sequence_length]
-    members = pack([len(item.tokens) for item in fitting], sequence_length)
-    rows = fill([item.tokens for item in fitting], members, sequence_length, padding)
+) -> tuple[TokenArray, NDArray[np.bool_]]:
+    """(rows [rows, 2, T], targets [rows, T]).
+
+    Raises:
+        ValueError: a conversation is longer than a row.
+    """
+    members = pack([len(item.tokens) for item in encoded], sequence_length)
+    rows = fill([item.tokens for item in encoded], members, sequence_length, padding)
     targets = np.zeros((len(rows), sequence_length), dtype=bool)
     for number, row in enumerate(members):
         start = 0
         for index in row:
-            mask = fitting[index].targets
+            mask = encoded[index].targets
             targets[number, start : start + len(mask)] = mask
             start += len(mask)
-    return rows, targets, len(encoded) - len(fitting)
+    return rows, targets
