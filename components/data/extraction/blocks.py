@@ -1,0 +1,279 @@
+"""The page as a list of blocks: paragraphs, headings, list items, tables, code, each with its Markdown.
+
+Every block remembers where it starts in the tree, so that a judge of main content can be asked about it (`content.py`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lxml import etree
+from lxml.etree import _Element
+
+from components.data.extraction.delimiters import Delimiters
+from components.data.extraction.result import CodeBlock
+from components.data.extraction.slots import CLOSE, OPEN, PLACEHOLDER, Slots
+
+LINE = "\ue004"   # a line break that whitespace folding must not see
+DROPPED = ("script", "style", "noscript", "template", "iframe", "object", "embed", "button", "select", "textarea", "input",
+           "svg", "canvas", "audio", "video", "map", "dialog", "datalist", "option")
+_BLOCKS = frozenset(
+    "address article aside blockquote body center dd details dir div dl dt fieldset figcaption figure footer form h1 h2 h3 h4 h5 "
+    "h6 header hr legend li main menu nav ol p pre section summary table tbody td tfoot th thead tr ul caption html hgroup".split()
+)
+_HEADINGS = {"h1": "# ", "h2": "## ", "h3": "### ", "h4": "#### ", "h5": "##### ", "h6": "###### "}
+_BOILERPLATE_TAGS = frozenset(["nav", "aside", "footer", "form", "menu"])
+_BOILERPLATE = re.compile(
+    r"(?:^|[\s_-])(?:nav(?:bar|igation|box)?|menu|side-?bar|breadcrumbs?|footer|foot|related|recommend\w*|share\w*|sharing|social|"
+    r"promo\w*|adverts?|advertisement|ads|sponsor\w*|cookies?|consent|newsletter|subscribe|subscription|popup|modal|banner|"
+    r"comments?|respond|disqus|pagination|pager|toc|skip-?link|sr-only|screen-reader\w*|visually-hidden|print-?only|byline|"
+    r"author-?(?:box|bio|info)|post-?meta|entry-?meta|tags?|tagcloud|widget\w*|login|signup|search\w*|masthead|copyright|"
+    r"site-?header|page-?header|jump-?links?|catlinks|mw-editsection|headerlink|noprint|metadata|outbrain|taboola|most-?read|"
+    r"hidden|d-none|toolbar|dropdown)(?:$|[\s_-])", re.I)
+_ORDINAL = re.compile(r"st|nd|rd|th|er?|o|a|tm|sm|®|™|°|º|ª", re.I)
+
+
+@dataclass(eq=False)
+class Block:
+    """A run of text. `anchor` is the element it starts in; `after` says that it starts in that element's tail."""
+
+    text: str
+    kind: str                  # p, heading, item, table, code, quote
+    anchor: _Element
+    after: bool
+    prefix: str = ""           # Markdown before the first line
+    indent: str = ""           # and before the others
+    links: float = 0.0         # share of characters inside links
+    boilerplate: bool = False
+    post: int = -1             # index of the thread's post it belongs to
+    slots: bool = False        # holds a formula or code
+
+    @property
+    def home(self) -> _Element:
+        """The element that the block is in."""
+        parent = self.anchor.getparent() if self.after else None
+        return self.anchor if parent is None else parent
+
+
+@dataclass
+class _Walk:
+    """State while walking the tree."""
+
+    slots: Slots
+    delimiters: Delimiters
+    blocks: list[Block] = field(default_factory=list)
+    parts: list[str] = field(default_factory=list)
+    anchor: tuple[_Element, bool] | None = None
+    link_depth: int = 0
+    link_characters: int = 0
+    boilerplate: int = 0
+    heading: str = ""
+    quotes: int = 0
+    lists: list[list[int | bool]] = field(default_factory=list)   # [ordered, number, a marker is due]
+    post: int = -1
+
+    def add(self, text: str | None, element: _Element, after: bool) -> None:
+        if not text:
+            return
+        if self.anchor is None:
+            if text.isspace():
+                return
+            self.anchor = (element, after)
+        self.parts.append(text)
+        if self.link_depth:
+            self.link_characters += len(text)
+
+    def flush(self) -> None:
+        """End the run of text."""
+        if self.anchor is not None:
+            text = fold("".join(self.parts))
+            if text:
+                self.blocks.append(self._block(text, *self.anchor))
+        self.parts, self.anchor, self.link_characters = [], None, 0
+
+    def _block(self, text: str, anchor: _Element, after: bool) -> Block:
+        links = min(1.0, self.link_characters / max(len(text), 1))
+        text = self.delimiters.replace(text, self.slots)
+        block = Block(text, "p", anchor, after, links=links, boilerplate=self.boilerplate > 0, post=self.post)
+        items = self.slots.get(text)
+        block.slots = any(not isinstance(item, str) for item in items)
+        if len(items) == 1 and isinstance(items[0], CodeBlock) and PLACEHOLDER.fullmatch(text.strip()):
+            block.kind = "code"
+            if self.lists:
+                self.lists[-1][2] = False
+            return block
+        quote = "> " * self.quotes
+        if self.heading:
+            block.kind, block.prefix = "heading", quote + self.heading
+        elif self.lists:
+            block.kind = "item" if self.lists[-1][2] else "p"
+            ordered, number, due = self.lists[-1]
+            mark = (f"{number}. " if ordered else "- ") if due else "  "
+            block.prefix = quote + "  " * (len(self.lists) - 1) + mark
+            self.lists[-1][2] = False
+        elif self.quotes:
+            block.kind, block.prefix = "quote", quote
+        block.indent = quote + "  " * len(self.lists)
+        return block
+
+
+def fold(text: str) -> str:
+    """White space as a browser shows it; `LINE` becomes a newline."""
+    text = " ".join(text.split())
+    if LINE in text:
+        text = re.sub(f" ?{LINE} ?", "\n", text).strip("\n")
+        text = re.sub("\n{3,}", "\n\n", text)
+    return text
+
+
+def read_blocks(root: _Element, delimiters: Delimiters, slots: Slots, posts: Mapping[_Element, int]) -> list[Block]:
+    """Blocks below `root` in order. `posts`: elements that hold a post of a thread, and its index."""
+    walk = _Walk(slots, delimiters)
+    walker = etree.iterwalk(root, events=("start", "end"))
+    regions: list[_Element] = []   # open boilerplate elements
+    owners: list[tuple[_Element, int]] = []
+    for event, element in walker:
+        tag = element.tag
+        block = tag in _BLOCKS
+        if event == "start":
+            if element in posts:
+                walk.flush()
+                owners.append((element, walk.post))
+                walk.post = posts[element]
+            if tag == "br":
+                walk.parts.append(LINE)
+            elif tag == "a":
+                walk.link_depth += 1
+            elif tag in ("sup", "sub"):
+                _open_script(element, walk)
+            elif block:
+                walk.flush()
+                if tag == "table" and element not in posts and (table := _data_table(element, walk)):
+                    walk.blocks.append(table)
+                    walker.skip_subtree()
+                    continue
+                _open_block(element, walk)
+            if _is_boilerplate(element, tag):
+                regions.append(element)
+                walk.boilerplate += 1
+            walk.add(element.text, element, False)
+        else:
+            if tag == "a":
+                walk.link_depth = max(0, walk.link_depth - 1)
+            elif tag in ("sup", "sub"):
+                walk.parts.append(element.attrib.pop("data-close", ""))
+            elif block:
+                walk.flush()
+                _close_block(element, walk)
+            if regions and regions[-1] is element:
+                regions.pop()
+                walk.boilerplate -= 1
+            if owners and owners[-1][0] is element:
+                walk.flush()
+                walk.post = owners.pop()[1]
+            if element is not root:
+                walk.add(element.tail, element, True)
+    walk.flush()
+    return walk.blocks
+
+
+def _open_block(element: _Element, walk: _Walk) -> None:
+    tag = element.tag
+    if tag in _HEADINGS:
+        walk.heading = _HEADINGS[tag]
+    elif tag in ("ul", "ol", "menu", "dir"):
+        start = element.get("start") or "1"
+        walk.lists.append([tag == "ol", int(start) - 1 if start.isdigit() and len(start) < 6 else 0, False])
+    elif tag == "li" and walk.lists:
+        walk.lists[-1][1] += 1
+        walk.lists[-1][2] = True
+    elif tag == "blockquote":
+        walk.quotes += 1
+
+
+def _close_block(element: _Element, walk: _Walk) -> None:
+    tag = element.tag
+    if tag in _HEADINGS:
+        walk.heading = ""
+    elif tag in ("ul", "ol", "menu", "dir") and walk.lists:
+        walk.lists.pop()
+    elif tag == "blockquote":
+        walk.quotes = max(0, walk.quotes - 1)
+
+
+def _is_boilerplate(element: _Element, tag: str) -> bool:
+    if tag in _BOILERPLATE_TAGS:
+        return True
+    if tag in ("body", "html", "article", "main"):
+        return False
+    classes, name = element.get("class"), element.get("id")
+    return bool((classes and _BOILERPLATE.search(classes)) or (name and _BOILERPLATE.search(name)))
+
+
+def _open_script(element: _Element, walk: _Walk) -> None:
+    """x<sup>2</sup> -> x^2, unless it is an ordinal, a footnote mark or stands alone."""
+    content = "".join(element.itertext()).strip()
+    before = walk.parts[-1][-1:] if walk.parts else ""
+    is_note = "reference" in (element.get("class") or "") or content.startswith("[") or element.find(".//a") is not None
+    if not content or len(content) > 40 or not before.strip() or is_note or _ORDINAL.fullmatch(content):
+        return
+    brace = len(content) > 1 and OPEN not in content
+    walk.parts.append(("^" if element.tag == "sup" else "_") + ("{" if brace else ""))
+    if brace:
+        element.set("data-close", "}")
+
+
+def _data_table(table: _Element, walk: _Walk) -> Block | None:
+    """A table of short cells as a Markdown table; None for layout, which is read as blocks."""
+    if table.find(".//table") is not None or table.find(".//div[@data-block]") is not None or len(table) == 0:
+        return None
+    rows = [[cell for cell in row if cell.tag in ("td", "th")] for row in table.iter("tr")]
+    rows = [row for row in rows if row]
+    width = max((len(row) for row in rows), default=0)
+    if width < 2 or len(rows) < 2 or table.get("role") == "presentation" or len(rows) * width > 20_000:
+        return None
+    if any(table.find(f".//{tag}") is not None for tag in ("ul", "ol", "h1", "h2", "h3", "h4", "form", "blockquote")):
+        return None
+    before = (walk.parts, walk.anchor)
+    texts = [[_cell(cell, walk) for cell in row] for row in rows]
+    walk.parts, walk.anchor = before
+    lengths = [len(text) for row in texts for text in row]
+    if sum(lengths) == 0 or sum(length > 300 for length in lengths) > len(lengths) / 4:
+        return None
+    lines = ["| " + " | ".join(row + [""] * (width - len(row))) + " |" for row in texts]
+    lines.insert(1, "|" + " --- |" * width)
+    links = sum(len("".join(a.itertext())) for a in table.iter("a")) / max(sum(lengths), 1)
+    first = next(cell for row, line in zip(rows, texts, strict=True) for cell, text in zip(row, line, strict=True) if text)
+    text = "\n".join(lines)
+    return Block(text, "table", first, False, links=min(1.0, links), boilerplate=walk.boilerplate > 0
+                 or _is_boilerplate(table, "table"), post=walk.post, slots=OPEN in text)
+
+
+def _cell(cell: _Element, walk: _Walk) -> str:
+    walk.parts = []
+    if cell.text:
+        walk.parts.append(cell.text)
+    for event, element in etree.iterwalk(cell, events=("start", "end")):
+        if element is cell:
+            continue
+        if event == "start":
+            if element.tag in ("br", "p", "div"):
+                walk.parts.append(" ")
+            elif element.tag in ("sup", "sub"):
+                _open_script(element, walk)
+            if element.text:
+                walk.parts.append(element.text)
+        else:
+            if element.tag in ("sup", "sub"):
+                walk.parts.append(element.attrib.pop("data-close", ""))
+            if element.tail:
+                walk.parts.append(element.tail)
+    text = walk.delimiters.replace(fold("".join(walk.parts)), walk.slots)
+    return text.replace("|", "\\|") if OPEN not in text else text
+
+
+def unmarked(text: str) -> str:
+    """Text as a judge of content sees it: placeholders without their private-use characters."""
+    return text.replace(OPEN, "").replace(CLOSE, "")

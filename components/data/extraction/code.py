@@ -1,0 +1,217 @@
+"""Code blocks: exact text and indentation, without gutters, copy buttons and prompts, with the language the page names."""
+
+from __future__ import annotations
+
+import re
+
+from lxml import etree
+from lxml.etree import _Element
+
+from components.data.extraction.result import CodeBlock
+from components.data.extraction.slots import Slots
+
+_CANDIDATES = etree.XPath(
+    "//pre | //code | //tt | //kbd | //samp | //table[.//pre or .//code or .//td[contains(@class, 'code')]] | "
+    "//textarea[contains(@class, 'code') or contains(@class, 'brush')] | //listing | //xmp | "
+    "//div[contains(@class, 'syntaxhighlighter') or contains(@class, 'crayon-syntax') or contains(@class, 'ltx_listing') "
+    "or contains(@class, 'CodeMirror-code') or contains(@class, 'de1') or contains(@class, 'code-view')] | "
+    "//ol[contains(@class, 'linenums') or contains(@class, 'hljs-ln') or contains(@class, 'dp-')]"
+)
+_MATH = re.compile(r"(?:^|\s)(?:math|js-render-math|math-inline|math-block|math-display|katex|language-math|tex2jax_process)(?:\s|$)")
+_GUTTER = re.compile(
+    r"(?:^|[\s_-])(?:gutter|linenos?|lineno\w*|line-?num\w*|line_num\w*|linenumber\w*|blob-num|hljs-ln-n\w*|rouge-gutter|ln|lnt|"
+    r"lnos|crayon-nums|pre-numbering|line-numbers-rows|CodeMirror-gutter\w*|code-gutter|rownumber|ltx_tag_listingline|"
+    r"copy\w*|btn\w*|button\w*|clipboard\w*|toolbar|toolbar-item|code-toolbar-item|lang-label|code-lang|hljs-button|headerlink)"
+    r"(?:$|[\s-])", re.I)
+_SPECIAL = etree.XPath(
+    ".//*[self::br or self::div or self::li or self::p or self::tr or self::button or self::sup or self::img or "
+    "@data-line-number or @unselectable or contains(@class, 'line') or contains(@class, 'ln') or contains(@class, 'gutter') or "
+    "contains(@class, 'num') or contains(@class, 'copy') or contains(@class, 'button') or contains(@class, 'toolbar') or "
+    "contains(@class, 'prompt') or contains(@style, 'user-select') or contains(@class, 'headerlink')]"
+)
+_LINES = {"div", "li", "p", "tr", "ol", "ul", "table", "tbody"}
+_LANGUAGE = re.compile(
+    r"(?:^|\s)(?:language-|lang-|lang:|highlight-source-|highlight-text-|highlight-|brush:\s*|prettyprint lang-|code-|sourceCode |"
+    r"src-|listing-|hljs language-|EnlighterJSRAW-|mw-highlight-lang-|cm-s-)([A-Za-z0-9+#.-]{1,24})", re.I)
+_BARE = re.compile(r"(?:^|\s)(?:hljs|sourceCode|prettyprint|programlisting|src|highlight|brush|codehilite|code|chroma|shiki)(?:\s|$)")
+_KNOWN = frozenset(
+    "python python3 py pycon javascript js typescript ts tsx jsx java c cpp c++ csharp cs c# go golang rust ruby rb php perl swift "
+    "kotlin scala haskell hs lua r matlab octave julia fortran pascal ada lisp clojure scheme erlang elixir ocaml fsharp sql "
+    "mysql postgresql plsql sqlite bash sh shell console zsh powershell ps1 batch html xml css scss less json yaml yml toml ini "
+    "makefile cmake dockerfile docker nginx diff latex tex bibtex markdown md asm nasm verilog vhdl vb vbnet dart groovy "
+    "objectivec objc d nim zig prolog sas stata gnuplot awk sed vim graphql protobuf solidity cuda glsl http text plaintext".split()
+)
+_NO_LANGUAGE = frozenset("default none text plaintext plain nohighlight no-highlight auto source block snippet wrapper".split())
+_ALIASES = {"py": "python", "python3": "python", "js": "javascript", "ts": "typescript", "c++": "cpp", "golang": "go", "rb": "ruby",
+            "hs": "haskell", "shell": "bash", "sh": "bash", "yml": "yaml", "c#": "csharp", "cs": "csharp", "ipython3": "python"}
+_NUMBERED = re.compile(r"[ \t]*(\d{1,5})(?:[.:|]|(?=\s|$))[ \t]?(.*)")
+_DIGITS = re.compile(r"[\d\s.:]+")
+_PROMPT = re.compile(r"(?:>>>|\.\.\.|In \[\d+\]:|\$|irb\([^)]*\)[^>]*>|mysql>|postgres=[#>]|sqlite>|julia>|ghci>|scala>|>)(?: |$)")
+MAX_INLINE = 200   # characters of inline code
+
+
+def replace_code(root: _Element, slots: Slots) -> None:
+    """Replace code below `root` by placeholders, in place: blocks in a `div`, inline code where it stands."""
+    gone: set[_Element] = set()
+    for element in _CANDIDATES(root):
+        if element in gone or element.getparent() is None or _MATH.search(element.get("class") or ""):
+            continue
+        block = _read(element)
+        if block is None:
+            continue
+        gone.update(element.iter())
+        tail = element.tail
+        language = "" if isinstance(block, str) else block.language
+        empty = not (block if isinstance(block, str) else block.text).strip()
+        element.clear()
+        element.tail = tail
+        element.tag = "span" if isinstance(block, str) else "div"
+        if not empty:
+            element.text = slots.put(block)
+            if language or not isinstance(block, str):
+                element.set("data-block", "code")
+
+
+def _read(element: _Element) -> CodeBlock | str | None:
+    """A block, inline code as `str`, or None where `element` is no code as a whole."""
+    tag = element.tag
+    if element.find(".//math") is not None or element.find(".//script[@type]") is not None:
+        return None
+    if tag == "table":
+        text = _table(element)
+        return None if text is None else _block(element, text)
+    text = _text(element)
+    if tag in ("code", "tt", "kbd", "samp"):
+        stripped = text.strip()
+        if "\n" not in stripped or (len(stripped) <= MAX_INLINE and not _class_language(element.get("class") or "")
+                                    and element.find(".//br") is None and "\n " not in stripped):
+            stripped = " ".join(stripped.split())
+            return stripped if "\ue000" not in stripped else None
+    return _block(element, text)
+
+
+def _block(element: _Element, text: str) -> CodeBlock:
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\xa0", " ").replace("\u200b", "").replace("\ufeff", "")
+    lines = [line.rstrip() for line in text.split("\n")]
+    while lines and not lines[0]:
+        lines.pop(0)
+    while lines and not lines[-1]:
+        lines.pop()
+    lines = _without_prompts(_without_numbers(lines))
+    return CodeBlock("\n".join(lines), _language(element))
+
+
+def _text(element: _Element) -> str:
+    special = _SPECIAL(element)
+    if not special:
+        return "".join(element.itertext())
+    skipped = {node for node in special if _is_gutter(node)}
+    breaks = {node for node in special if node not in skipped and (node.tag == "br" or node.tag in _LINES)}
+    plain = "".join(element.itertext())
+    lines = {node for node in special if node not in skipped and _is_line(node)} if "\n" not in plain.strip() else set()
+    parts: list[str] = []
+    walker = etree.iterwalk(element, events=("start", "end"))
+    for event, node in walker:
+        if event == "start":
+            if node in skipped:
+                walker.skip_subtree()
+                continue
+            if (node in breaks or node in lines) and parts and not parts[-1].endswith("\n"):
+                parts.append("\n")
+            if node.text:
+                parts.append(node.text)
+        else:
+            if (node in breaks and node.tag != "br") or node in lines:
+                parts.append("" if parts and parts[-1].endswith("\n") and node.text != "\n" else "\n")
+            if node is not element and node.tail and (node not in breaks or node.tag == "br" or node.tail.strip()):
+                parts.append(node.tail)
+    return "".join(parts)
+
+
+def _is_gutter(node: _Element) -> bool:
+    if node.tag in ("button", "img"):
+        return True
+    style = node.get("style") or ""
+    if _GUTTER.search(node.get("class") or "") or "user-select:none" in style.replace(" ", "") or node.get("unselectable"):
+        text = "".join(node.itertext())
+        return node.tag == "button" or not text.strip() or bool(_DIGITS.fullmatch(text)) or len(text) < 40 and not node.tag == "pre"
+    return node.get("data-line-number") is not None and bool(_DIGITS.fullmatch("".join(node.itertext()) or "0"))
+
+
+def _is_line(node: _Element) -> bool:
+    words = (node.get("class") or "").split()
+    return any(word in ("line", "code-line", "token-line", "view-line", "cl", "crayon-line", "ltx_listingline") for word in words)
+
+
+def _table(table: _Element) -> str | None:
+    """Code in a table with a gutter, or with a row a line; None for any other table."""
+    rows = [row for row in table.iter("tr") if row.find("td") is not None]
+    lines: list[str] = []
+    gutters = 0
+    for row in rows:
+        cells = [cell for cell in row if cell.tag == "td"]
+        kept = []
+        for cell in cells:
+            text = "".join(cell.itertext())
+            if _GUTTER.search(cell.get("class") or "") or (len(cells) == 2 and cell is cells[0] and _DIGITS.fullmatch(text)):
+                gutters += 1
+            else:
+                kept.append(cell)
+        if len(kept) > 1:
+            return None
+        lines.append(_text(kept[0]).strip("\n") if kept else "")
+    if not gutters and not re.search(r"highlight|code|syntax|hljs|rouge|lntable", table.get("class") or ""):
+        return None
+    return "\n".join(lines) if any(lines) else None
+
+
+def _language(element: _Element) -> str:
+    """From the element's, its only child's and two ancestors' classes and attributes."""
+    nodes = [element]
+    nodes += [child for child in element.iter("code", "pre") if child is not element][:2]
+    ancestor = element.getparent()
+    for _ in range(3):
+        if ancestor is not None and ancestor.tag in ("div", "figure", "pre", "td", "table", "span"):
+            nodes.append(ancestor)
+            ancestor = ancestor.getparent()
+    for node in nodes:
+        for name in ("data-lang", "data-language", "lang", "data-code-language"):
+            value = (node.get(name) or "").lower()
+            if value in _KNOWN:
+                return _ALIASES.get(value, value)
+        language = _class_language(node.get("class") or "")
+        if language:
+            return language
+    return ""
+
+
+def _class_language(classes: str) -> str:
+    for match in _LANGUAGE.finditer(classes):
+        name = match[1].lower().rstrip(".-")
+        if name not in _NO_LANGUAGE and (name in _KNOWN or not match[0].strip().lower().startswith(("code-", "highlight-", "src-", "cm-s-"))):
+            return _ALIASES.get(name, name)
+    if _BARE.search(classes):
+        for word in classes.lower().split():
+            if word in _KNOWN and word not in _NO_LANGUAGE:
+                return _ALIASES.get(word, word)
+    return ""
+
+
+def _without_numbers(lines: list[str]) -> list[str]:
+    """Line numbers that are part of the text: every line begins with the number after the last line's."""
+    matches = [_NUMBERED.match(line) for line in lines]
+    if len(lines) < 3 or not all(matches):
+        return lines
+    numbers = [int(match[1]) for match in matches if match]
+    if numbers != list(range(numbers[0], numbers[0] + len(numbers))) or numbers[0] > 1 and len(lines) < 5:
+        return lines
+    return [match[2] for match in matches if match]
+
+
+def _without_prompts(lines: list[str]) -> list[str]:
+    """Prompts go where every line has one; in a transcript they stay, being what tells input from output."""
+    filled = [line for line in lines if line]
+    if not filled or not all(_PROMPT.match(line) for line in filled) or all(line.startswith(">") and not line.startswith(">>>")
+                                                                           for line in filled):
+        return lines
+    return [_PROMPT.sub("", line, count=1) for line in lines]

@@ -1,0 +1,99 @@
+"""Formulas that are delimited in text: MathJax and KaTeX as the page configures them, WordPress, forum tags.
+
+Works on the text of a block after code and formula elements became placeholders, because delimited TeX may be cut up by
+inline elements.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+
+from components.data.extraction.result import Formula
+from components.data.extraction.slots import Slots
+from components.data.extraction.tex import strip_wrapping, surely_tex
+
+_PAIRS = re.compile(r"""(inlineMath|displayMath)["']?\s*[:=]\s*(?:\{[^{}]*?\[\+\]["']?\s*:\s*)?(\[\s*\[.{0,500}?\]\s*,?\s*\])""", re.S)
+_PAIR = re.compile(r"""\[\s*(["'])(.{1,40}?)\1\s*,\s*(["'])(.{1,40}?)\3\s*\]""")
+_KATEX = re.compile(r"""\{\s*["']?left["']?\s*:\s*(["'])(.{1,40}?)\1\s*,\s*["']?right["']?\s*:\s*(["'])(.{1,40}?)\3([^{}]{0,100})\}""")
+_ENGINE = re.compile(r"mathjax|katex|tex2jax|asciimath|jsmath|latexit|mathml", re.I)
+_ENVIRONMENTS = "equation|align|alignat|flalign|gather|multline|eqnarray|displaymath|aligned|split|math"
+_TAGS = re.compile(r"\[(itex|imath|tex|math|latex|inlinemath)\](.+?)\[/\1\]", re.S | re.I)
+_WORDPRESS = re.compile(r"\$latex\s+(.+?)(?<!\\)\$", re.S)
+_BARE_DOLLARS = re.compile(r"(?<![\\$\w])\$(?=[^\s$])([^$\n]{1,300}?)(?<=[^\s\\$])\$(?![\d$])")
+LONGEST = 5000   # characters in a delimited formula
+
+
+@dataclass(frozen=True)
+class Delimiters:
+    """The patterns of a page: (compiled pattern, display, origin, whether its content must look like TeX)."""
+
+    patterns: tuple[tuple[re.Pattern[str], bool, str, bool], ...]
+    hints: tuple[str, ...]   # a text with none of these has no formula
+
+    def replace(self, text: str, slots: Slots) -> str:
+        """`text` with its delimited formulas as placeholders."""
+        if not any(hint in text for hint in self.hints):
+            return text
+        for pattern, display, origin, doubtful in self.patterns:
+            def put(match: re.Match[str], display: bool = display, origin: str = origin, doubtful: bool = doubtful) -> str:
+                tex = strip_wrapping(match[match.lastindex or 0])
+                if not tex or (doubtful and not surely_tex(tex)):
+                    return match[0]
+                return slots.put(Formula(tex, display, origin))
+
+            text = pattern.sub(put, text)
+        return text
+
+
+def read_delimiters(html: str) -> Delimiters:
+    """What delimits formulas on this page, by its scripts; the defaults of MathJax and KaTeX where it says nothing."""
+    engine = bool(_ENGINE.search(html))
+    patterns = [
+        (_WORDPRESS, False, "wordpress", False),
+        (_TAGS, False, "tag", False),
+        (_between("$$", "$$"), True, "mathjax", not engine),
+        (_between("\\[", "\\]"), True, "mathjax", not engine),
+        (_between("\\(", "\\)"), False, "mathjax", not engine),
+        (re.compile(rf"(\\begin\{{({_ENVIRONMENTS})\*?\}}(?:.{{1,{LONGEST}}}?)\\end\{{\2\*?\}})", re.S), True, "mathjax", False),
+    ]
+    hints = ["$", "\\(", "\\[", "\\begin", "[/"]
+    if engine:
+        for left, right, display in _configured(html):
+            if left not in ("$$", "\\[", "\\("):
+                position = 2 if len(left) > 1 else len(patterns)
+                patterns.insert(position, (_between(left, right), display, "mathjax", False))
+                hints.append(left)
+        if "asciimath" in html.lower() and not any(left == "`" for left, _, _ in _configured(html)):
+            patterns.append((_between("`", "`"), False, "asciimath", False))
+            hints.append("`")
+    patterns.append((_BARE_DOLLARS, False, "dollars", True))
+    return Delimiters(tuple((p, d, o, q) for p, d, o, q in patterns), tuple(hints))
+
+
+def _configured(html: str) -> list[tuple[str, str, bool]]:
+    found = []
+    for option, pairs in _PAIRS.findall(html):
+        for _, left, _, right in _PAIR.findall(pairs):
+            found.append((_unescape(left), _unescape(right), option == "displayMath"))
+    for _, left, _, right, rest in _KATEX.findall(html):
+        found.append((_unescape(left), _unescape(right), "true" in rest))
+    return list(dict.fromkeys(item for item in found if item[0].strip() and item[1].strip()))
+
+
+def _unescape(text: str) -> str:
+    """The value of a JavaScript string literal's inside."""
+    try:
+        return str(json.loads('"' + text.replace('"', '\\"').replace("\\'", "'") + '"'))
+    except ValueError:
+        return text.replace("\\\\", "\\")
+
+
+def _between(left: str, right: str) -> re.Pattern[str]:
+    if left == right == "$":   # not across escaped dollars, and no `$5 and $6`
+        return re.compile(rf"(?<![\\$])\$(?!\$)((?:[^$\\]|\\.){{1,{LONGEST}}}?)\$(?!\$)", re.S)
+    opening = re.escape(left) if left.startswith("\\") else rf"(?<!\\){re.escape(left)}"
+    if left.startswith("\\") and len(left) == 2:
+        opening = rf"(?<!\\){re.escape(left)}"   # `\\[` is a line break in TeX
+    return re.compile(rf"{opening}(.{{1,{LONGEST}}}?){re.escape(right)}", re.S)

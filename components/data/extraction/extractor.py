@@ -1,0 +1,164 @@
+"""From a page to its Markdown: the order in which everything happens.
+
+1. Decode, clean, parse (lxml). 2. Code, then formulas, become placeholders. 3. A thread's posts, or the page's blocks by
+their kind. 4. Main content. 5. Markdown, placeholders restored last.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from lxml import etree
+from lxml.etree import _Element
+
+from components.data.extraction.blocks import DROPPED, Block, read_blocks
+from components.data.extraction.code import replace_code
+from components.data.extraction.content import choose
+from components.data.extraction.delimiters import read_delimiters
+from components.data.extraction.encoding import decode
+from components.data.extraction.formulas import replace_formulas
+from components.data.extraction.result import CodeBlock, Extraction, ExtractionError, Formula, Losses, Post, Thread
+from components.data.extraction.slots import PLACEHOLDER, Slots, clean
+from components.data.extraction.threads import PostMark, ThreadMark, find_thread
+
+MAX_CHARACTERS = 20_000_000
+MAX_NODES = 300_000
+MAX_DEPTH = 250
+_HIDDEN = etree.XPath(
+    "//*[@hidden or contains(@style, 'display:none') or contains(@style, 'display: none') or contains(@class, 'MathJax_Preview') "
+    "or contains(@class, 'mw-editsection') or contains(@class, 'headerlink') or contains(@class, 'mwe-math-mathml-a11y') or "
+    "contains(@class, 'katex-html') or (@role='navigation')]"
+)
+_SUFFIX = re.compile(r"\s+(?:[|»·—–]|-|::)\s+")
+_DEPTH_TAGS = re.compile(r"<(/?)[a-zA-Z]")
+
+
+def extract_page(html: str | bytes, url: str = "", content_type: str = "") -> Extraction:
+    """See `components.data.extraction.extract`."""
+    source = clean(decode(html, content_type) if isinstance(html, bytes) else html)
+    root = _parse(source)
+    slots = Slots()
+    title = _title(root)
+    replace_code(root, slots)
+    replace_formulas(root, source, slots)
+    etree.strip_elements(root, *DROPPED, with_tail=False)
+    for node in _HIDDEN(root):
+        if node.getparent() is not None and node.tag not in ("body", "html"):
+            node.clear(keep_tail=True)
+    body = root.find(".//body")
+    body = root if body is None else body
+    mark = find_thread(body, source)
+    posts = {post.body: index for index, post in enumerate(mark.posts)} if mark else {}
+    blocks = read_blocks(body, read_delimiters(source), slots, posts)
+    if mark:
+        kept = [block for block in blocks if block.post >= 0]
+    else:
+        keep = choose(root, blocks)
+        kept = [block for block, wanted in zip(blocks, keep, strict=True) if wanted]
+    if not kept:
+        raise ExtractionError("no_content", f"{len(blocks)} blocks, none of them main content")
+    thread = _thread(mark, kept, slots) if mark else None
+    text = _thread_text(title, thread) if thread else render(kept, slots)
+    items = [item for block in kept for item in slots.get(block.text)]
+    formulas = tuple(item for item in items if isinstance(item, Formula))
+    code = tuple(item for item in items if isinstance(item, CodeBlock))
+    found = [type(item) for item in slots.items]
+    losses = Losses(found.count(Formula), len(formulas), found.count(CodeBlock), len(code))
+    return Extraction(text, title, formulas, code, thread, losses)
+
+
+def _parse(source: str) -> _Element:
+    """A tree of bounded size and depth.
+
+    Raises:
+        ExtractionError: there is no markup in it, or too much.
+    """
+    if len(source) > MAX_CHARACTERS:
+        raise ExtractionError("too_large", f"{len(source)} characters")
+    if not source.strip():
+        raise ExtractionError("empty")
+    parser = etree.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, no_network=True, huge_tree=True)
+    root = etree.fromstring(source.encode("utf-8", "replace"), parser)
+    if root is None:
+        raise ExtractionError("no_markup")
+    depth = nodes = 0
+    for event, _ in etree.iterwalk(root, events=("start", "end")):
+        depth += 1 if event == "start" else -1
+        nodes += event == "start"
+        if depth > MAX_DEPTH:
+            raise ExtractionError("too_deep", f"over {MAX_DEPTH} elements inside each other")
+        if nodes > MAX_NODES:
+            raise ExtractionError("too_many_elements", f"over {MAX_NODES}")
+    return root
+
+
+def _title(root: _Element) -> str:
+    """The first heading where the title repeats it, else the title without the site's name."""
+    title = " ".join((root.findtext(".//title") or "").split())
+    heading = root.find(".//h1")
+    first = " ".join("".join(heading.itertext()).split()).rstrip("¶#").strip() if heading is not None else ""
+    if first and (first.lower() in title.lower() or not title):
+        return first[:500]
+    parts = _SUFFIX.split(title)
+    return (max(parts[0], parts[-1], key=len) if len(parts) > 1 and len(parts[0]) < 10 else parts[0])[:500]
+
+
+def render(blocks: Sequence[Block], slots: Slots) -> str:
+    """Markdown of blocks, placeholders restored."""
+    pieces: list[str] = []
+    last: Block | None = None
+    for block in blocks:
+        inline = block.kind in ("table", "heading")
+        text = _restore(block.text, slots, inline)
+        if block.kind not in ("code", "table"):
+            text = block.prefix + text.replace("\n", "\n" + block.indent)
+        tight = last is not None and last.kind == block.kind == "item" and "\n" not in text
+        pieces.append(("\n" if tight else "\n\n") + text if pieces else text)
+        last = block
+    return "".join(pieces).strip("\n") + "\n"
+
+
+def _restore(text: str, slots: Slots, inline: bool) -> str:
+    def item(match: re.Match[str]) -> str:
+        value = slots.items[int(match[1])]
+        if isinstance(value, Formula):
+            if value.display and not inline:
+                return f"\n$$\n{value.tex}\n$$\n" if "\n" in value.tex else f"\n$${value.tex}$$\n"
+            return f"${value.tex}$"
+        if isinstance(value, CodeBlock):
+            fence = "```"
+            while fence in value.text:
+                fence += "`"
+            return f"{fence}{value.language}\n{value.text}\n{fence}"
+        ticks = "``" if "`" in value else "`"
+        return f"{ticks}{value}{ticks}"
+
+    restored = PLACEHOLDER.sub(item, text)
+    return re.sub(r" *\n *(?=\$\$)|(?<=\$\$) *\n *", "\n", restored).strip("\n") if "$$" in restored else restored
+
+
+def _thread(mark: ThreadMark, blocks: Sequence[Block], slots: Slots) -> Thread:
+    posts = []
+    for index, post in enumerate(mark.posts):
+        own = [block for block in blocks if block.post == index]
+        if own:
+            posts.append(_post(post, render(own, slots)))
+    return Thread(mark.software, tuple(posts))
+
+
+def _post(mark: PostMark, text: str) -> Post:
+    return Post(mark.role, text.strip("\n"), mark.votes, mark.accepted)
+
+
+def _thread_text(title: str, thread: Thread) -> str:
+    """Markdown of a thread: its title, then every post under a heading that says what it is."""
+    parts = [f"# {title}"] if title else []
+    for number, post in enumerate(thread.posts, 1):
+        notes = ["accepted"] if post.accepted else []
+        if post.votes is not None:
+            notes.append(f"{post.votes} votes")
+        name = {"question": "Question", "answer": "Answer"}.get(post.role, f"Post {number}")
+        parts.append(f"## {name}" + (f" ({', '.join(notes)})" if notes else ""))
+        parts.append(post.text)
+    return "\n\n".join(parts) + "\n"

@@ -1,0 +1,228 @@
+"""Presentation MathML -> TeX, for formulas that come without their TeX source."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable
+
+from lxml.etree import _Element
+
+from components.data.extraction.symbols import ACCENTS, FUNCTIONS, SYMBOLS
+
+MAX_DEPTH = 60   # of nested MathML; deeper formulas are flattened to their text
+
+_SKIPPED = {"annotation", "annotation-xml", "mphantom", "mprescripts", "none", "maligngroup", "malignmark"}
+_LARGE = {"∑", "∏", "∐", "∫", "∬", "∭", "∮", "⋂", "⋃", "⋁", "⋀", "⨁", "⨂", "lim", "max", "min", "sup", "inf"}
+_VARIANTS = {
+    "bold": "mathbf", "double-struck": "mathbb", "script": "mathcal", "bold-script": "mathcal", "fraktur": "mathfrak",
+    "normal": "mathrm", "sans-serif": "mathsf", "monospace": "mathtt", "bold-italic": "boldsymbol",
+}
+_LETTERS = {"DOUBLE-STRUCK": "mathbb", "SCRIPT": "mathcal", "FRAKTUR": "mathfrak", "BOLD": "mathbf",
+            "SANS-SERIF": "mathsf", "MONOSPACE": "mathtt"}
+
+
+def mathml_to_tex(math: _Element) -> str:
+    """TeX of a `math` element (any namespace prefix), without delimiters."""
+    return _tidy(_row(math, 0))
+
+
+def local_name(element: _Element) -> str:
+    """`mrow` of `mml:mrow` or `{http://…}mrow`; empty for comments."""
+    tag = element.tag
+    return tag.rpartition("}")[2].rpartition(":")[2].lower() if isinstance(tag, str) else ""
+
+
+def _tidy(tex: str) -> str:
+    return " ".join(tex.split()).replace("{ ", "{").replace(" }", "}").replace("_ ", "_").replace("^ ", "^")
+
+
+def _row(element: _Element, depth: int) -> str:
+    parts = [_node(child, depth + 1) for child in element]
+    if not parts and element.text:
+        return _text(element.text.strip())
+    return " ".join(part for part in parts if part)
+
+
+def _node(element: _Element, depth: int) -> str:
+    name = local_name(element)
+    if not name or name in _SKIPPED:
+        return ""
+    if depth > MAX_DEPTH:
+        return _text("".join(element.itertext()))
+    return _RULES.get(name, _row)(element, depth)
+
+
+def _arguments(element: _Element, depth: int, count: int) -> list[str]:
+    children = [child for child in element if local_name(child) and local_name(child) not in _SKIPPED - {"none"}]
+    values = [_node(child, depth + 1) for child in children[:count]]
+    return values + [""] * (count - len(values))
+
+
+def _group(tex: str) -> str:
+    """Braces where a script's or command's argument needs them."""
+    return "{" + tex + "}"
+
+
+def _base(tex: str) -> str:
+    return tex if len(tex) == 1 or (tex.startswith("\\") and tex[1:].isalpha()) else _group(tex)
+
+
+def _content(element: _Element) -> str:
+    return " ".join("".join(element.itertext()).split())
+
+
+def _text(text: str) -> str:
+    return " ".join(_symbol(character) for character in text) if len(text) > 1 else _symbol(text) if text else ""
+
+
+def _symbol(character: str) -> str:
+    if character in SYMBOLS:
+        return SYMBOLS[character]
+    if character.isascii():
+        return "\\" + character if character in "#$%&_{}" else character
+    name = unicodedata.name(character, "")
+    if name.startswith("MATHEMATICAL "):   # 𝔸, 𝐱, …: the letter in a TeX alphabet
+        plain = unicodedata.normalize("NFKC", character)
+        for style, command in _LETTERS.items():
+            if style in name:
+                return f"\\{command}{{{SYMBOLS.get(plain, plain)}}}"
+        return SYMBOLS.get(plain, plain)
+    return character
+
+
+def _identifier(element: _Element, depth: int) -> str:
+    text = _content(element)
+    if text in FUNCTIONS:
+        return "\\" + text
+    variant = _VARIANTS.get(element.get("mathvariant", ""), "")
+    if len(text) > 1 and text.isascii() and text.isalnum():
+        return f"\\{variant or 'mathrm'}{{{text}}}"
+    tex = _text(text)
+    return f"\\{variant}{{{tex}}}" if variant and variant != "mathrm" else tex
+
+
+def _number(element: _Element, depth: int) -> str:
+    variant = _VARIANTS.get(element.get("mathvariant", ""), "")
+    text = _content(element).replace("%", "\\%").replace("∞", "\\infty")
+    return f"\\{variant}{{{text}}}" if variant and variant != "mathrm" else text
+
+
+def _operator(element: _Element, depth: int) -> str:
+    text = _content(element)
+    if text in FUNCTIONS:
+        return "\\" + text
+    if len(text) > 1 and text.isalpha():
+        return f"\\operatorname{{{text}}}"
+    return "".join(_symbol(character) for character in text)
+
+
+def _mtext(element: _Element, depth: int) -> str:
+    text = "".join(element.itertext()).replace("\xa0", " ")
+    return f"\\text{{{text}}}" if text.strip() else "\\ " if text else ""
+
+
+def _fraction(element: _Element, depth: int) -> str:
+    top, bottom = _arguments(element, depth, 2)
+    if element.get("linethickness", "").strip() in ("0", "0pt", "0px", "0em"):
+        return f"\\genfrac{{}}{{}}{{0pt}}{{}}{{{top}}}{{{bottom}}}"
+    return f"\\frac{{{top}}}{{{bottom}}}"
+
+
+def _root(element: _Element, depth: int) -> str:
+    radicand, index = _arguments(element, depth, 2)
+    return f"\\sqrt[{index}]{{{radicand}}}"
+
+
+def _scripts(element: _Element, depth: int) -> str:
+    name = local_name(element)
+    base, *scripts = _arguments(element, depth, 3 if name == "msubsup" else 2)
+    signs = {"msub": "_", "msup": "^", "msubsup": "_^"}[name]
+    if name == "msup" and scripts[0] and not scripts[0].strip("'"):
+        return base + scripts[0]
+    return _base(base) + "".join(sign + _group(script) for sign, script in zip(signs, scripts, strict=True) if script)
+
+
+def _under_over(element: _Element, depth: int) -> str:
+    name = local_name(element)
+    base, *scripts = _arguments(element, depth, 3 if name == "munderover" else 2)
+    signs = {"munder": "_", "mover": "^", "munderover": "_^"}[name]
+    head = _content(element[0]) if len(element) else ""
+    if name != "munderover" and head not in _LARGE:
+        mark = _content(element[1]) if len(element) > 1 else ""
+        accent = ACCENTS[signs].get(mark)
+        if accent:
+            return f"\\{accent}{{{base}}}"
+        command = "overset" if name == "mover" else "underset"
+        if not base.startswith(("\\sum", "\\prod", "\\int", "\\lim", "\\overbrace", "\\underbrace", "\\operatorname")):
+            return f"\\{command}{{{scripts[0]}}}{{{base}}}"
+    return base + "".join(sign + _group(script) for sign, script in zip(signs, scripts, strict=True) if script)
+
+
+def _multiscripts(element: _Element, depth: int) -> str:
+    children = [child for child in element if local_name(child)]
+    if not children:
+        return ""
+    sides: list[list[str]] = [[], []]
+    side = 0
+    for child in children[1:]:
+        if local_name(child) == "mprescripts":
+            side = 1
+        else:
+            sides[side].append(_node(child, depth + 1))
+    post, pre = ("".join(_pairs(scripts)) for scripts in sides)
+    return ("{}" + pre if pre else "") + _base(_node(children[0], depth + 1)) + post
+
+
+def _pairs(scripts: list[str]) -> list[str]:
+    signs = "_^" * (len(scripts) // 2 + 1)
+    return [sign + _group(script) for sign, script in zip(signs, scripts, strict=False) if script]
+
+
+def _fenced(element: _Element, depth: int) -> str:
+    inside = [_node(child, depth + 1) for child in element]
+    separators = element.get("separators", ",").split() or [""]
+    tex = inside[0] if inside else ""
+    for index, part in enumerate(inside[1:]):
+        tex += f" {separators[min(index, len(separators) - 1)]} {part}"
+    opening, closing = (_text(element.get(key, default)) or "." for key, default in (("open", "("), ("close", ")")))
+    return f"\\left{opening} {tex} \\right{closing}"
+
+
+def _table(element: _Element, depth: int) -> str:
+    rows = []
+    for row in element:
+        if local_name(row) in ("mtr", "mlabeledtr"):
+            cells = [cell for cell in row if local_name(cell) == "mtd"]
+            rows.append(" & ".join(_row(cell, depth + 2) for cell in cells))
+    return "\\begin{matrix} " + " \\\\ ".join(rows) + " \\end{matrix}"
+
+
+def _enclosed(element: _Element, depth: int) -> str:
+    tex = _row(element, depth)
+    notation = element.get("notation", "longdiv")
+    if "radical" in notation:
+        return f"\\sqrt{{{tex}}}"
+    return f"\\boxed{{{tex}}}" if "box" in notation else f"\\cancel{{{tex}}}" if "strike" in notation else tex
+
+
+def _semantics(element: _Element, depth: int) -> str:
+    return _node(element[0], depth + 1) if len(element) else ""
+
+
+def _space(element: _Element, depth: int) -> str:
+    return "\\\\" if element.get("linebreak") == "newline" else "\\ "
+
+
+def _styled(element: _Element, depth: int) -> str:
+    variant = _VARIANTS.get(element.get("mathvariant", ""), "")
+    tex = _row(element, depth)
+    return f"\\{variant}{{{tex}}}" if variant and variant != "mathrm" else tex
+
+
+_RULES: dict[str, Callable[[_Element, int], str]] = {
+    "mi": _identifier, "mn": _number, "mo": _operator, "mtext": _mtext, "ms": _mtext, "mspace": _space,
+    "mfrac": _fraction, "msqrt": lambda element, depth: f"\\sqrt{{{_row(element, depth)}}}", "mroot": _root,
+    "msub": _scripts, "msup": _scripts, "msubsup": _scripts,
+    "munder": _under_over, "mover": _under_over, "munderover": _under_over, "mmultiscripts": _multiscripts,
+    "mfenced": _fenced, "mtable": _table, "menclose": _enclosed, "semantics": _semantics, "mstyle": _styled,
+}
