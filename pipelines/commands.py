@@ -80,7 +80,9 @@ def _execute(record: Run, profile: Profile, selection: Selection, console: Conso
         console.print(f"\n{error.node} failed. Its log: {error.log}", soft_wrap=True)
         console.print("When the cause is mended, the same command continues from here.")
         console.file.flush()
-        print(f"{error.node}: {error}", file=sys.stderr, flush=True)
+        text = str(error)
+        known = text.startswith((error.node, record.nodes[error.node].stage) if error.node in record.nodes else ())
+        print(text if known else f"{error.node}: {text}", file=sys.stderr, flush=True)
         return 1
     return _conclude(record, console)
 

@@ -90,11 +90,39 @@ def _number(value: float | None, form: str) -> str:
 
 
 def _evaluation(run: Run) -> Table:
-    table = Table("evaluation", "Evaluation", ["model", "suite", "avg@k", "95 % interval"])
-    for name, node in _finished(run, _EVALUATION):
-        for key, value in metrics_of(node).items():
-            table.rows.append([_LABELS[name.removeprefix("evaluation_")], key, f"{value:.3f}", ""])
+    table = Table("evaluation", "Evaluation, in percent", ["model", "problems", "avg@k", "95 % interval", "pass@k"])
+    for score in scores(run):
+        passed = " ".join(f"@{k}: {100 * value:.1f}" for k, value in score.passed.items())
+        interval = f"{100 * score.low:.1f} – {100 * score.high:.1f}"
+        table.rows.append([score.model, score.kind, f"{100 * score.average:.1f}", interval, passed])
     return table
+
+
+@dataclass(frozen=True)
+class Score:
+    """One checkpoint on one kind of problems: avg@k with its 95 % interval, and pass@k by k; shares of 1."""
+
+    model: str
+    kind: str
+    average: float
+    low: float
+    high: float
+    passed: dict[int, float]
+
+
+def scores(run: Run) -> list[Score]:
+    """What the evaluations measured, in the order Base, SFT, RL-Zero, RL."""
+    found = []
+    for name, node in _finished(run, _EVALUATION):
+        values = metrics_of(node)
+        for kind in [key.removesuffix("_avg") for key in values if key.endswith("_avg")]:
+            prefix = f"{kind}_pass_"
+            passed = {int(key.removeprefix(prefix)): value for key, value in values.items() if key.startswith(prefix)}
+            found.append(Score(
+                _LABELS[name.removeprefix("evaluation_")], kind, values[f"{kind}_avg"],
+                values[f"{kind}_avg_low"], values[f"{kind}_avg_high"], dict(sorted(passed.items())),
+            ))  # fmt: skip
+    return found
 
 
 def _time(run: Run) -> Table:
