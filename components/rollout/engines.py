@@ -13,7 +13,7 @@ EngineName = Literal["embedded", "vllm"]
 
 
 def open_engine(
-    name: EngineName, checkpoint: Path, model: MiMoForCausalLM | None, *, slots: int, max_length: int, seed: int = 0
+    name: EngineName, checkpoint: Path, model: MiMoForCausalLM | None, *, slots: int, max_length: int
 ) -> Engine:
     """An engine that samples from `model` (embedded) or from `checkpoint` (vLLM).
 

@@ -58,7 +58,7 @@ def run(config: Config, inputs: dict[str, Artifact], outputs: Outputs) -> None:
             f"({model.config.max_position_embeddings}) or row_tokens ({config.row_tokens})"
         )
     with Rewarder(config.reward) as rewarder:
-        engine = open_engine(config.engine, source, model, slots=config.slots, max_length=length, seed=config.seed)
+        engine = open_engine(config.engine, source, model, slots=config.slots, max_length=length)
         driver = RolloutDriver(
             engine, problems, text, rewarder,
             ProblemSampler(len(problems), config.seed, config.easy_probability),
