@@ -26,7 +26,7 @@ _BLOCKS = frozenset(
 _HEADINGS = {"h1": "# ", "h2": "## ", "h3": "### ", "h4": "#### ", "h5": "##### ", "h6": "###### "}
 _BOILERPLATE_TAGS = frozenset(["nav", "aside", "footer", "form", "menu"])
 _BOILERPLATE = re.compile(
-    r"(?:^|[\s_-])(?:nav(?:bar|igation|box)?|menu|side-?bar|breadcrumbs?|footer|foot|related|recommend\w*|share\w*|sharing|social|"
+    r"(?:^|[\s_-])(?:nav\w*|menu|side-?bar|breadcrumbs?|footer|foot|related|recommend\w*|share\w*|sharing|social|"
     r"promo\w*|adverts?|advertisement|ads|sponsor\w*|cookies?|consent|newsletter|subscribe|subscription|popup|modal|banner|"
     r"comments?|respond|disqus|pagination|pager|toc|skip-?link|sr-only|screen-reader\w*|visually-hidden|print-?only|byline|"
     r"author-?(?:box|bio|info)|post-?meta|entry-?meta|tags?|tagcloud|widget\w*|login|signup|search\w*|masthead|copyright|"

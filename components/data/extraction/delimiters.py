@@ -17,7 +17,7 @@ from components.data.extraction.tex import strip_wrapping, surely_tex
 _PAIRS = re.compile(r"""(inlineMath|displayMath)["']?\s*[:=]\s*(?:\{[^{}]*?\[\+\]["']?\s*:\s*)?(\[\s*\[.{0,500}?\]\s*,?\s*\])""", re.S)
 _PAIR = re.compile(r"""\[\s*(["'])(.{1,40}?)\1\s*,\s*(["'])(.{1,40}?)\3\s*\]""")
 _KATEX = re.compile(r"""\{\s*["']?left["']?\s*:\s*(["'])(.{1,40}?)\1\s*,\s*["']?right["']?\s*:\s*(["'])(.{1,40}?)\3([^{}]{0,100})\}""")
-_ENGINE = re.compile(r"mathjax|katex|tex2jax|asciimath|jsmath|latexit|mathml", re.I)
+_ENGINES = ("mathjax", "katex", "tex2jax", "asciimath", "jsmath", "latexit", "mathml")
 _ENVIRONMENTS = "equation|align|alignat|flalign|gather|multline|eqnarray|displaymath|aligned|split|math"
 _TAGS = re.compile(r"\[(itex|imath|tex|math|latex|inlinemath)\](.+?)\[/\1\]", re.S | re.I)
 _WORDPRESS = re.compile(r"\$latex\s+(.+?)(?<!\\)\$", re.S)
@@ -49,7 +49,9 @@ class Delimiters:
 
 def read_delimiters(html: str) -> Delimiters:
     """What delimits formulas on this page, by its scripts; the defaults of MathJax and KaTeX where it says nothing."""
-    engine = bool(_ENGINE.search(html))
+    lower = html.lower()
+    engine = any(name in lower for name in _ENGINES)
+    configured = _configured(html) if engine else []
     patterns = [
         (_WORDPRESS, False, "wordpress", False),
         (_TAGS, False, "tag", False),
@@ -60,12 +62,12 @@ def read_delimiters(html: str) -> Delimiters:
     ]
     hints = ["$", "\\(", "\\[", "\\begin", "[/"]
     if engine:
-        for left, right, display in _configured(html):
+        for left, right, display in configured:
             if left not in ("$$", "\\[", "\\("):
                 position = 2 if len(left) > 1 else len(patterns)
                 patterns.insert(position, (_between(left, right), display, "mathjax", False))
                 hints.append(left)
-        if "asciimath" in html.lower() and not any(left == "`" for left, _, _ in _configured(html)):
+        if "asciimath" in lower and not any(left == "`" for left, _, _ in configured):
             patterns.append((_between("`", "`"), False, "asciimath", False))
             hints.append("`")
     patterns.append((_BARE_DOLLARS, False, "dollars", True))
@@ -74,10 +76,10 @@ def read_delimiters(html: str) -> Delimiters:
 
 def _configured(html: str) -> list[tuple[str, str, bool]]:
     found = []
-    for option, pairs in _PAIRS.findall(html):
+    for option, pairs in _PAIRS.findall(html) if "Math" in html else []:
         for _, left, _, right in _PAIR.findall(pairs):
             found.append((_unescape(left), _unescape(right), option == "displayMath"))
-    for _, left, _, right, rest in _KATEX.findall(html):
+    for _, left, _, right, rest in _KATEX.findall(html) if "left" in html and "right" in html else []:
         found.append((_unescape(left), _unescape(right), "true" in rest))
     return list(dict.fromkeys(item for item in found if item[0].strip() and item[1].strip()))
 

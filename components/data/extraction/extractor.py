@@ -25,11 +25,16 @@ from components.data.extraction.threads import PostMark, ThreadMark, find_thread
 MAX_CHARACTERS = 20_000_000
 MAX_NODES = 300_000
 MAX_DEPTH = 250
-_HIDDEN = etree.XPath(
-    "//*[@hidden or contains(@style, 'display:none') or contains(@style, 'display: none') or contains(@class, 'MathJax_Preview') "
-    "or contains(@class, 'mw-editsection') or contains(@class, 'headerlink') or contains(@class, 'mwe-math-mathml-a11y') or "
-    "contains(@class, 'katex-html') or (@role='navigation')]"
-)
+_HIDDEN = {   # what must stand in the page for its XPath to be worth a walk
+    " hidden": "@hidden",
+    "display:none": "contains(@style, 'display:none')",
+    "display: none": "contains(@style, 'display: none')",
+    "MathJax_Preview": "contains(@class, 'MathJax_Preview')",
+    "mw-editsection": "contains(@class, 'mw-editsection')",
+    "headerlink": "contains(@class, 'headerlink')",
+    "katex-html": "contains(@class, 'katex-html')",
+    "navigation": "@role='navigation'",
+}
 _SUFFIX = re.compile(r"\s+(?:[|»·—–]|-|::)\s+")
 _DEPTH_TAGS = re.compile(r"<(/?)[a-zA-Z]")
 
@@ -43,9 +48,7 @@ def extract_page(html: str | bytes, url: str = "", content_type: str = "") -> Ex
     replace_code(root, slots)
     replace_formulas(root, source, slots)
     etree.strip_elements(root, *DROPPED, with_tail=False)
-    for node in _HIDDEN(root):
-        if node.getparent() is not None and node.tag not in ("body", "html"):
-            node.clear(keep_tail=True)
+    _remove_hidden(root, source)
     body = root.find(".//body")
     body = root if body is None else body
     mark = find_thread(body, source)
@@ -91,6 +94,14 @@ def _parse(source: str) -> _Element:
         if nodes > MAX_NODES:
             raise ExtractionError("too_many_elements", f"over {MAX_NODES}")
     return root
+
+
+def _remove_hidden(root: _Element, source: str) -> None:
+    conditions = [condition for word, condition in _HIDDEN.items() if word in source]
+    if conditions:
+        for node in root.xpath(f"//*[{' or '.join(conditions)}]"):
+            if node.getparent() is not None and node.tag not in ("body", "html"):
+                node.clear(keep_tail=True)
 
 
 def _title(root: _Element) -> str:

@@ -6,6 +6,7 @@ MathJax's output with their hidden copies), so that a formula comes out once.
 
 from __future__ import annotations
 
+import functools
 import re
 from urllib.parse import unquote, unquote_plus, urlsplit
 
@@ -19,21 +20,11 @@ from components.data.extraction.tex import maybe_tex, strip_wrapping, surely_tex
 
 Found = tuple[str, bool, str]   # TeX, display, origin
 
-_HINT = re.compile(r"math|katex|latex|tex[=\"' /]|mjx|formula|equation|\balt\s*=|data-(?:expr|value)|chart\?", re.I)
 _CLASS_WORDS = ("math", "Math", "katex", "tex", "TeX", "formula", "equation", "mjx", "jax", "ltx_")
 _DATA = ("data-tex", "data-latex", "data-formula", "data-math", "data-equation", "data-katex", "data-expr",
          "data-mathml", "data-original-tex", "data-math-tex", "data-tex-source", "data-latex-code")
 _TAGS = ("math", "mml:math", "m:math", "mathml:math", "mjx-container", "d-math", "math-renderer", "tex-math", "amp-mathml",
          "math-field", "tex", "latex", "inline-math", "la-tex", "svg")
-_CANDIDATES = etree.XPath(
-    " | ".join([
-        *(f"//*[name()='{tag}']" if ":" in tag else f"//{tag}" for tag in _TAGS),
-        "//script[starts-with(@type, 'math/')]",
-        "//img[@alt or @src]",
-        "//*[@class and (" + " or ".join(f"contains(@class, '{word}')" for word in _CLASS_WORDS) + ")]",
-        "//*[" + " or ".join(f"@{name}" for name in (*_DATA, "data-value")) + "]",
-    ])
-)
 _MATHJAX_OUTPUT = re.compile(r"^(?:MathJax|MathJax_Display|MathJax_SVG|MathJax_SVG_Display|MathJax_CHTML|mjx-chtml|"
                              r"MJXc-display|MathJax_MathML|MathJax_PHTML|MathJax_PlainSource|MathJax_Processed)$")
 _CONTAINERS = {"katex-display", "katex", "mwe-math-element", "texhtml-katex", "math-katex", "ltx_Math"}
@@ -41,7 +32,7 @@ _TEXT_CLASSES = {
     "math", "tex", "latex", "TeX", "LaTeX", "math-container", "math-tex", "arithmatex", "mathjax", "MathJax_Preview",
     "math-inline", "math-display", "math-block", "inline-math", "display-math", "js-render-math", "katex-src", "mathtex",
     "tex2jax_process", "inline-formula", "disp-formula", "inline-equation", "display-equation", "formula", "equation",
-    "tex-math", "mathjax-inline", "mathjax-block", "jax", "math-formula", "latex-formula", "tex-formula", "nolink-math",
+    "language-math", "tex-math", "mathjax-inline", "mathjax-block", "jax", "math-formula", "latex-formula", "tex-formula", "nolink-math",
     "mathquill", "mathquill-embedded-latex", "texmath", "wp-katex-eq", "katex-eq", "math_inline", "math_display", "tex-span",
 }
 _DISPLAY_CLASSES = re.compile(r"display|block|disp-|katex-eq-block|ltx_equation", re.I)
@@ -55,12 +46,32 @@ _WIRIS = str.maketrans("«»¨§´", "<>\"&'")
 _PARSER = etree.HTMLParser(encoding="utf-8", no_network=True, huge_tree=False)
 
 
+def _candidates(html: str) -> list[str]:
+    """XPaths of what may be a formula; only for words that the page has, because each costs a walk over the tree."""
+    paths = [f"//*[name()='{tag}']" if ":" in tag else f"//{tag}" for tag in _TAGS if f"<{tag}" in html]
+    if "math/" in html:
+        paths.append("//script[starts-with(@type, 'math/')]")
+    if "<img" in html or "<IMG" in html:
+        paths.append("//img[@alt or @src]")
+    words = [f"contains(@class, '{word}')" for word in _CLASS_WORDS if word in html]
+    if words:
+        paths.append(f"//*[@class and ({' or '.join(words)})]")
+    names = [f"@{name}" for name in (*_DATA, "data-value") if name in html]
+    return [*paths, f"//*[{' or '.join(names)}]"] if names else paths
+
+
+@functools.lru_cache(maxsize=512)
+def _compiled(paths: str) -> etree.XPath:
+    return etree.XPath(paths)
+
+
 def replace_formulas(root: _Element, html: str, slots: Slots) -> None:
     """Replace every formula element below `root` by its placeholder, in place."""
-    if not _HINT.search(html):
+    paths = _candidates(html)
+    if not paths:
         return
     gone: set[_Element] = set()
-    for element in _CANDIDATES(root):
+    for element in _compiled(" | ".join(paths))(root):
         if element in gone or element.getparent() is None:
             continue
         found = _read(element)
@@ -82,7 +93,7 @@ def _read(element: _Element) -> Found | None:
     if name == "math":
         return _math(element)
     if name == "img":
-        return _image(element)
+        return _data(element, []) or _image(element)
     if name == "script":
         return _script(element)
     if name == "svg":
@@ -218,7 +229,7 @@ def _image(image: _Element) -> Found | None:
     source = next((image.get(name) for name in ("src", "data-src", "data-lazy-src", "data-original") if image.get(name)), "")
     tex, display, delimited = undelimit(alt)
     display = display or "display" in classes
-    if delimited and maybe_tex(tex):
+    if maybe_tex(tex) and (delimited or (surely_tex(tex) and re.search(r"\\[a-zA-Z]{2,}|[_^]\{|\S\^\S", tex))):
         return tex, display, "image alt"
     if _IMAGE_URL.search(source or ""):
         from_url = _tex_in_url(source or "")
@@ -226,10 +237,7 @@ def _image(image: _Element) -> Found | None:
             return from_url, display, "image url"
         if tex and maybe_tex(tex):
             return tex, display, "image alt"
-    if len(alt) < 3000 and (
-        (_IMAGE_CLASSES.search(classes) and maybe_tex(tex) and not re.fullmatch(r"[\w -]*\.\w{3,4}|[A-Za-z]{4,}", tex))
-        or (surely_tex(tex) and re.search(r"\\[a-zA-Z]{2,}|[_^]\{", tex))
-    ):
+    if _IMAGE_CLASSES.search(classes) and maybe_tex(tex) and not re.fullmatch(r"[\w -]*\.\w{3,4}|[A-Za-z]{4,}", tex):
         return tex, display, "image alt"
     return None
 
@@ -241,8 +249,9 @@ def _tex_in_url(url: str) -> str:
         tex = unquote_plus(match[1]) if "+" not in unquote(match[1]) or " " in unquote_plus(match[1]) else unquote(match[1])
     else:
         parts = urlsplit(url)
-        raw = parts.query or parts.path.rpartition("/svg/")[2] or parts.path.rpartition("/")[2]
-        tex = unquote(raw)
+        tex = unquote(parts.query or parts.path.rpartition("/svg/")[2] or parts.path.rpartition("/")[2])
+        if re.search(r"\.(?:png|gif|svg|jpe?g|webp)$", tex):
+            return ""
     tex, _, delimited = undelimit(strip_wrapping(tex))
     tex = re.sub(r"^(?:\\(?:dpi\{\d+\}|bg_\w+|fg_\w+|inline|large|Large|small|huge|fn_\w+|displaystyle)\s*)+", "", tex).strip()
     return tex if tex and (delimited or surely_tex(tex) or (match is not None and maybe_tex(tex))) else ""

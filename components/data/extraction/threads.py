@@ -28,10 +28,10 @@ class ThreadMark:
 
 @dataclass(frozen=True)
 class _Software:
-    """XPaths of posts and, below each, of its body; `hint` must stand in the page for them to be tried."""
+    """XPaths of posts and, below each, of its body; one of `hints` must stand in the page for them to be tried."""
 
     name: str
-    hint: str
+    hints: tuple[str, ...]
     post: etree.XPath
     body: etree.XPath
 
@@ -41,7 +41,7 @@ def _has(word: str) -> str:
 
 
 def _software(name: str, hint: str, post: str, body: str = ".") -> _Software:
-    return _Software(name, hint, etree.XPath(post), etree.XPath(body))
+    return _Software(name, tuple(hint.split("|")), etree.XPath(post), etree.XPath(body))
 
 
 _STACK_EXCHANGE = _software(
@@ -72,7 +72,7 @@ _FORUMS = [
     _software("hackernews", "commtext|toptext", f"//*[{_has('commtext')} or {_has('toptext')}]"),
     _software("reddit", "usertext-body|old.reddit", f"//*[{_has('usertext-body')}]"),
     _software("github", "js-comment-body|comment-body", f"//*[{_has('comment-body')} and not(ancestor::*[{_has('comment-body')}])]"),
-    _software("schema.org", "schema.org/(?:Question|QAPage|DiscussionForumPosting)",
+    _software("schema.org", "schema.org/Question|schema.org/QAPage|schema.org/DiscussionForumPosting",
               "//*[contains(@itemtype, 'schema.org/Question') or contains(@itemtype, 'schema.org/Answer') or "
               "contains(@itemtype, 'schema.org/DiscussionForumPosting') or "
               "(contains(@itemtype, 'schema.org/Comment') and ancestor::*[contains(@itemtype, 'DiscussionForumPosting')])]",
@@ -91,12 +91,12 @@ _LEAST_POSTS = 2
 
 def find_thread(root: _Element, html: str) -> ThreadMark | None:
     """The thread that a page is; removes signatures and controls inside its posts. None for any other page."""
-    if re.search(_STACK_EXCHANGE.hint, html):
+    if any(hint in html for hint in _STACK_EXCHANGE.hints):
         marks = [_mark(post, body, _role(post), full=True) for post, body in _bodies(root, _STACK_EXCHANGE)]
         if any(mark.role == "question" for mark in marks):
             return _cleaned("stackexchange", marks)
     for software in _FORUMS:
-        if re.search(software.hint, html):
+        if any(hint in html for hint in software.hints):
             found = _bodies(root, software)
             if len(found) >= _LEAST_POSTS:
                 marks = [_mark(post, body, _role(post), full=software.name == "schema.org") for post, body in found]
