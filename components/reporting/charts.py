@@ -12,9 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 WIDTH, HEIGHT = 760, 280                        # of a figure, in CSS pixels at full size
-LEFT, RIGHT, TOP, BOTTOM = 64, 16, 12, 46       # margins around the axes' rectangle
+RIGHT, TOP, BOTTOM = 16, 12, 46                 # margins around the axes' rectangle; the left one fits the labels
 POINTS = 600                                    # at most, a series: about one a pixel column
 COLOURS = 8                                     # classes c0 … c7 of the style sheet
+LARGEST = 1e300                                 # differences and paddings of larger values would overflow
 _SUFFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 Point = tuple[float, float]
@@ -22,11 +23,9 @@ Point = tuple[float, float]
 
 def line_plot(series: Mapping[str, Sequence[Point]], x_label: str, y_label: str, label: str) -> str:
     """A figure with one line for each series; values that are not finite are left out, and said so."""
-    finite = {name: [p for p in points if math.isfinite(p[0]) and math.isfinite(p[1])]
-              for name, points in series.items()}
-    lost = sum(len(points) for points in series.values()) - sum(len(points) for points in finite.values())
+    finite = {name: [point for point in points if drawable(*point)] for name, points in series.items()}
     everything = [point for points in finite.values() for point in points]
-    note = f"Not finite and not shown: {lost:,}." if lost else ""
+    note = _lost(series, finite)
     if not everything:
         return figure("", [], note or "No values.", label)
     axes = _Axes([x for x, _ in everything], [y for _, y in everything])
@@ -36,16 +35,27 @@ def line_plot(series: Mapping[str, Sequence[Point]], x_label: str, y_label: str,
 
 def histogram(values: Mapping[str, Sequence[float]], x_label: str, label: str) -> str:
     """Outlines of the distributions on shared bins: counts of one set, shares of several."""
-    finite = {name: [value for value in each if math.isfinite(value)] for name, each in values.items()}
+    finite = {name: [value for value in each if drawable(value)] for name, each in values.items()}
     everything = [value for each in finite.values() for value in each]
+    note = _lost(values, finite)
     if not everything:
-        return figure("", [], "No values.", label)
+        return figure("", [], note or "No values.", label)
     edges = _bins(everything)
     heights = {name: _counts(each, edges, shares=len(values) > 1) for name, each in finite.items()}
     axes = _Axes(edges, [0.0, *(height for each in heights.values() for height in each)], from_zero=True)
     shapes = [_outline(axes, edges, each, number) for number, each in enumerate(heights.values())]
     y_label = "share" if len(values) > 1 else "count"
-    return figure(axes.drawn(x_label, y_label) + "".join(shapes), legend(values), "", label)
+    return figure(axes.drawn(x_label, y_label) + "".join(shapes), legend(values), note, label)
+
+
+def drawable(*values: float) -> bool:
+    """Whether all are finite, and small enough for arithmetic on them to stay so."""
+    return all(abs(value) < LARGEST for value in values)
+
+
+def _lost(given: Mapping[str, Sequence[object]], shown: Mapping[str, Sequence[object]]) -> str:
+    lost = sum(map(len, given.values())) - sum(map(len, shown.values()))
+    return f"Not finite and not shown: {lost:,}." if lost else ""
 
 
 def figure(drawing: str, keys: Iterable[str], note: str, label: str) -> str:
@@ -64,21 +74,26 @@ def figure(drawing: str, keys: Iterable[str], note: str, label: str) -> str:
 
 
 def legend(names: Iterable[str]) -> list[str]:
-    return [f"<span class=c{number % COLOURS}>{html.escape(name)}</span>" for number, name in enumerate(names)]
+    return [f'<span class="{_classes(number)}">{html.escape(name)}</span>' for number, name in enumerate(names)]
 
 
-def ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """Round numbers in [low, high], about `count` of them, 1, 2 or 5 times a power of ten apart."""
+def _classes(number: int) -> str:
+    """Beyond the palette, series of the same colour differ by their dashes."""
+    return f"c{number % COLOURS}" + (" dashed" if number >= COLOURS else "")
+
+
+def ticks(low: float, high: float, count: int = 6) -> list[float]:
+    """Round numbers in [low, high], at most `count` steps of 1, 2, 2.5 or 5 times a power of ten, and at least half."""
     raw = (high - low) / count
     size = 10.0 ** math.floor(math.log10(raw))
-    step = next((factor * size for factor in (1, 2, 5) if factor * size >= raw), 10 * size)
+    step = next((factor * size for factor in (1, 2, 2.5, 5) if factor * size >= raw), 10 * size)
     return [number * step for number in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
 
 
 def tick_labels(values: Sequence[float]) -> list[str]:
     """Short texts of equally spaced values: `0`, `2.5k`, `5k`; `1e-6`, `2e-6`."""
     largest = max(map(abs, values), default=0.0)
-    if 0 < largest < 1e-3:
+    if 0 < largest < 1e-3 or largest >= 1e16:
         return [_scientific(value) for value in values]
     scale, suffix = next(((size, text) for size, text in _SUFFIXES if largest >= 10 * size or largest >= size > 1e3),
                          (1.0, ""))
@@ -114,10 +129,13 @@ class _Axes:
         self.y_low, self.y_high = _span(0.0 if from_zero else low, high, padding=0.05)
         if from_zero:
             self.y_low = 0.0
+        self.y_ticks = ticks(self.y_low, self.y_high)
+        self.y_labels = tick_labels(self.y_ticks)
+        self.left = 36 + 7 * max(map(len, self.y_labels), default=0)   # the title, and 7 pixels a digit
 
     def x(self, value: float) -> float:
         share = (value - self.x_low) / (self.x_high - self.x_low)
-        return round(LEFT + share * (WIDTH - LEFT - RIGHT), 1)
+        return round(self.left + share * (WIDTH - self.left - RIGHT), 1)
 
     def y(self, value: float) -> float:
         share = (value - self.y_low) / (self.y_high - self.y_low)
@@ -126,25 +144,24 @@ class _Axes:
     def drawn(self, x_label: str, y_label: str) -> str:
         bottom = HEIGHT - BOTTOM
         parts = []
-        y_ticks = ticks(self.y_low, self.y_high)
-        for value, text in zip(y_ticks, tick_labels(y_ticks), strict=True):
+        for value, text in zip(self.y_ticks, self.y_labels, strict=True):
             y = self.y(value)
-            parts.append(f"<line class=grid x1={LEFT} x2={WIDTH - RIGHT} y1={y} y2={y} />")
-            parts.append(f"<text class=y x={LEFT - 8} y={y + 4}>{text}</text>")
+            parts.append(f"<line class=grid x1={self.left} x2={WIDTH - RIGHT} y1={y} y2={y} />")
+            parts.append(f"<text class=y x={self.left - 8} y={y + 4:.1f}>{text}</text>")
         x_ticks = ticks(self.x_low, self.x_high, 7)
         for value, text in zip(x_ticks, tick_labels(x_ticks), strict=True):
             x = self.x(value)
             parts.append(f"<line class=axis x1={x} x2={x} y1={bottom} y2={bottom + 4} />")
             parts.append(f"<text class=x x={x} y={bottom + 18}>{text}</text>")
-        parts.append(f"<line class=axis x1={LEFT} x2={WIDTH - RIGHT} y1={bottom} y2={bottom} />")
-        middle_x, middle_y = (LEFT + WIDTH - RIGHT) / 2, (TOP + bottom) / 2
+        parts.append(f"<line class=axis x1={self.left} x2={WIDTH - RIGHT} y1={bottom} y2={bottom} />")
+        middle_x, middle_y = (self.left + WIDTH - RIGHT) / 2, (TOP + bottom) / 2
         parts.append(f"<text class=x x={middle_x} y={HEIGHT - 8}>{html.escape(x_label)}</text>")
         parts.append(f'<text class=x transform="translate(14 {middle_y}) rotate(-90)">{html.escape(y_label)}</text>')
         return "".join(parts)
 
 
 def _span(low: float, high: float, padding: float) -> tuple[float, float]:
-    if low == high:
+    if high - low <= 1e-12 * max(abs(low), abs(high)) or high - low < 1 / LARGEST:   # nothing a plot could tell apart
         extra = abs(low) * 0.5 or 0.5
         return low - extra, high + extra
     extra = (high - low) * padding
@@ -153,12 +170,9 @@ def _span(low: float, high: float, padding: float) -> tuple[float, float]:
 
 def _line(axes: _Axes, points: Sequence[Point], number: int) -> str:
     pixels = [(axes.x(x), axes.y(y)) for x, y in thin(points)]
-    colour = f"c{number % COLOURS}"
-    dots = "".join(f"<circle class={colour} cx={x} cy={y} r=3 />" for x, y in pixels) if len(pixels) <= 12 else ""
-    # beyond the palette, lines of the same colour differ by their dashes
-    dashes = " dashed" if number >= COLOURS else ""
+    dots = f"<circle class=c{number % COLOURS} cx={{}} cy={{}} r=3 />" if len(pixels) <= 12 else ""
     path = " ".join(f"{x},{y}" for x, y in pixels)
-    return f'<polyline class="{colour}{dashes}" points="{path}" />{dots}'
+    return f'<polyline class="{_classes(number)}" points="{path}" />' + "".join(dots.format(x, y) for x, y in pixels)
 
 
 def _outline(axes: _Axes, edges: Sequence[float], heights: Sequence[float], number: int) -> str:
@@ -172,12 +186,15 @@ def _outline(axes: _Axes, edges: Sequence[float], heights: Sequence[float], numb
 
 
 def _bins(values: Sequence[float], most: int = 40) -> list[float]:
-    """Edges: one bin an integer where there are few of them, else Freedman-Diaconis, at most `most` bins."""
+    """Edges: a bin a level where values lie on few equally spaced ones, such as counts or pass rates of 16 attempts
+    (wider bins would hold now one level, now two); else Freedman-Diaconis, at most `most` bins."""
     import numpy as np
 
     low, high = min(values), max(values)
-    if high - low < most and all(float(value).is_integer() for value in values):
-        return [float(edge) - 0.5 for edge in range(int(low), int(high) + 2)]
+    levels = sorted(set(values))
+    gap = min((right - left for left, right in pairwise(levels)), default=max(1.0, abs(low) / 10))
+    if high - low < (most - 0.5) * gap and all(abs((x - low) / gap - round((x - low) / gap)) < 1e-3 for x in levels):
+        return [low + (number - 0.5) * gap for number in range(round((high - low) / gap) + 2)]
     spread = float(np.subtract(*np.quantile(values, [0.75, 0.25])))
     width = 2 * spread / len(values) ** (1 / 3)
     count = min(most, max(10, math.ceil((high - low) / width))) if width else most

@@ -7,21 +7,26 @@ itself scripts and any loading (Content-Security-Policy), should it be opened ou
 from __future__ import annotations
 
 import html
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
 from components.reporting import charts
 
-STYLE = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
+CSS = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
 LIMIT = 4_500_000            # bytes of all sections: the page stays below 5 MB
 SAMPLE_CHARACTERS = 20_000   # of one sample; a longer one says how much is left out
 TABLE_ROWS = 500             # likewise of a table, and of a bar plot
+CELL_CHARACTERS = 2_000      # of one cell or caption
+OPEN = 3                     # samples shown unfolded
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
-_NUMERIC = re.compile(r"\s*[-+−±≤≥<>~]?\s*[\d.,]+(e[-+]?\d+)?\s*(%|[kMGT]?B?|s|ms|min|h)?\s*|–|")
+# 1,234 · -0.5 · 3e-06 · 12 % · ≥ 4 GB · 0.12 [0.05, 0.20] · nan · – · nothing
+_NUMERIC = re.compile(
+    r"(?=.*\d)[-+−–±≤≥<>~\d.,%()\[\] ]*(\de[-+]?\d+)?( ?[kMGT]?B|[kMGT]| ?(s|ms|min|h))?|-?(nan|inf)|–|"
+)
 
 
 def page(title: str, body: str) -> str:
@@ -30,7 +35,7 @@ def page(title: str, body: str) -> str:
         "<!doctype html><html lang=en><head><meta charset=utf-8>"
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         '<meta name=viewport content="width=device-width, initial-scale=1">'
-        f"<title>{_escaped(title)}</title><style>{STYLE}</style></head>"
+        f"<title>{_escaped(title)}</title><style>{CSS}</style></head>"
         f"<body><h1>{_escaped(title)}</h1>\n{body}</body></html>\n"
     )
 
@@ -49,16 +54,21 @@ class Report:
         self._add(heading, "".join(f"<p>{_escaped(part)}</p>" for part in paragraphs))
 
     def table(self, heading: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-        """A table; numbers are right-aligned, integers with separators, floats to four digits."""
+        """A table; numbers are right-aligned, integers with separators, floats to four digits.
+
+        Raises:
+            ValueError: a row is not as long as `columns`.
+        """
         kept, note = _first(rows, TABLE_ROWS)
         cells = [[_cell(value) for value in row] for row in kept]
-        numeric = [all(_NUMERIC.fullmatch(row[column]) for row in cells if column < len(row)) and bool(cells)
-                   for column in range(len(columns))]
-        head = "".join(
-            f"<th{' class=n' if right else ''}>{_escaped(str(name))}</th>"
-            for name, right in zip(columns, numeric, strict=True)
+        classes = [" class=n" if all(map(_is_number, column)) else "" for column in zip(*cells, strict=True)]
+        classes = classes or [""] * len(columns)
+        head = "".join(f"<th{kind}>{_escaped(name)}</th>" for kind, name in zip(classes, columns, strict=True))
+        body = "".join(
+            f"<tr>{''.join(f'<td{kind}>{_escaped(text)}</td>' for kind, text in zip(classes, row, strict=True))}</tr>"
+            for row in cells
         )
-        body = "".join(f"<tr>{''.join(map(_table_cell, row))}</tr>" for row in cells)
+        note = note if cells else "<p class=note>None.</p>"
         self._add(heading, f"<div class=wide><table><tr>{head}</tr>{body}</table></div>{note}")
 
     def lines(
@@ -72,12 +82,13 @@ class Report:
         """A bar plot: label -> length; one bar a row, so that labels may be long."""
         kept, note = _first(values.items(), TABLE_ROWS)
         low, high = _range(value for _, value in kept)
+        mark = _zero(low, high) if low < 0 else ""
         rows = []
         for name, value in kept:
-            left, right = (_percent(edge, low, high) for edge in sorted((0.0, value)))
+            left, right = sorted(_percent(edge, low, high) for edge in (0.0, value))
             bar = f'<rect class=c0 x="{left}%" y=2 width="{right - left:.2f}%" height=12 rx=2 />'
-            rows.append(_track(name, bar, _cell(value)))
-        self._add(heading, f"<p class=note>{_escaped(y_label)}</p><table class=bars>{''.join(rows)}</table>{note}")
+            rows.append(_track(name, mark + bar, _cell(value)))
+        self._add(heading, _tracks(y_label, rows, note))
 
     def intervals(
         self, heading: str, values: Mapping[str, tuple[float, float, float]], label: str, zero: bool = False
@@ -90,15 +101,16 @@ class Report:
         """
         kept, note = _first(values.items(), TABLE_ROWS)
         low, high = _range(edge for _, value in kept for edge in value)
+        mark = _zero(low, high) if zero else ""
         rows = []
         for name, (value, start, stop) in kept:
             at, left, right = (_percent(edge, low, high) for edge in (value, start, stop))
-            origin = _percent(0.0, low, high)
-            mark = f'<line class=zero x1="{origin}%" x2="{origin}%" y1=-4 y2=20 />' if zero else ""
             line = f'<line class="range c0" x1="{left}%" x2="{right}%" y1=8 y2=8 />'
-            text = f"{value:.3f} [{start:.3f}, {stop:.3f}]"
-            rows.append(_track(name, f'{mark}{line}<circle class=c0 cx="{at}%" cy=8 r=5 />', text))
-        self._add(heading, f"<p class=note>{_escaped(label)}</p><table class=bars>{''.join(rows)}</table>{note}")
+            drawing = f'{line}<circle class=c0 cx="{at}%" cy=8 r=5 />'
+            texts = [f"{each:.3f}" if abs(each) < 1e4 else _cell(each) for each in (value, start, stop)]
+            text = "{} [{}, {}]".format(*texts)
+            rows.append(_track(name, mark + (drawing if charts.drawable(value, start, stop) else ""), text))
+        self._add(heading, _tracks(label, rows, note))
 
     def histogram(self, heading: str, values: Mapping[str, Sequence[float]], x_label: str) -> None:
         """Histograms of one or several sets of values on shared bins."""
@@ -106,14 +118,16 @@ class Report:
         self._add(heading, charts.histogram(clean, _visible(x_label), _visible(heading)))
 
     def samples(self, heading: str, samples: Iterable[tuple[str, str]]) -> None:
-        """Texts to read, each a (caption, text) pair, shown verbatim."""
+        """Texts to read, each a (caption, text) pair, shown verbatim; the first ones unfolded."""
         parts = []
-        for caption, text in samples:
+        for number, (caption, text) in enumerate(samples):
             more = len(text) - SAMPLE_CHARACTERS
             tail = f"<p class=note>… and {more:,} more characters</p>" if more > 0 else ""
             body = _escaped(text[:SAMPLE_CHARACTERS])
             # the line break keeps one that the text starts with: HTML drops the first in a <pre>
-            parts.append(f"<details open><summary>{_escaped(caption)}</summary><pre>\n{body}</pre>{tail}</details>")
+            title = _escaped(_shortened(caption))
+            unfolded = " open" if number < OPEN else ""
+            parts.append(f"<details{unfolded}><summary>{title}</summary><pre>\n{body}</pre>{tail}</details>")
         self._add(heading, "".join(parts) or "<p class=note>None.</p>")
 
     def body(self) -> str:
@@ -150,15 +164,31 @@ def _cell(value: Any) -> str:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
-    return str(value)
+    if isinstance(value, Integral):   # numpy's, too
+        return f"{int(value):,}"
+    if isinstance(value, Real):
+        number = float(value)
+        return f"{number:,.0f}" if 1e4 <= abs(number) < 1e15 else f"{number:,.4g}"
+    return _shortened(str(value))
 
 
-def _table_cell(text: str) -> str:
-    return f"<td{' class=n' if text and _NUMERIC.fullmatch(text) else ''}>{_escaped(text)}</td>"
+def _shortened(text: str) -> str:
+    return text if len(text) <= CELL_CHARACTERS else text[:CELL_CHARACTERS] + " …"
+
+
+def _is_number(text: str) -> bool:
+    # texts are hostile, and matching takes time that grows with the square of the length
+    return len(text) <= 60 and _NUMERIC.fullmatch(text) is not None
+
+
+def _tracks(label: str, rows: Sequence[str], note: str) -> str:
+    table = f"<table class=bars>{''.join(rows)}</table>" if rows else "<p class=note>No values.</p>"
+    return f"<p class=note>{_escaped(label)}</p>{table}{note}"
+
+
+def _zero(low: float, high: float) -> str:
+    origin = _percent(0.0, low, high)
+    return f'<line class=zero x1="{origin}%" x2="{origin}%" y1=-4 y2=20 />'
 
 
 def _track(name: str, drawing: str, text: str) -> str:
@@ -167,14 +197,14 @@ def _track(name: str, drawing: str, text: str) -> str:
 
 
 def _percent(value: float, low: float, high: float) -> float:
-    """Where `value` lies between `low` and `high`; one that is not finite lies at 0."""
-    at = value if math.isfinite(value) else 0.0
+    """Where `value` lies between `low` and `high`; one that cannot be drawn lies at 0."""
+    at = value if charts.drawable(value) else 0.0
     return round(100 * (at - low) / (high - low), 2) if high > low else 0.0
 
 
 def _range(values: Iterable[float]) -> tuple[float, float]:
-    """The smallest range that holds the finite values and 0."""
-    finite = [0.0, *(value for value in values if math.isfinite(value))]
+    """The smallest range that holds the values that can be drawn, and 0."""
+    finite = [0.0, *(value for value in values if charts.drawable(value))]
     return min(finite), max(finite)
 
 
