@@ -19,10 +19,10 @@ _CANDIDATES = etree.XPath(
 )
 _MATH = re.compile(r"(?:^|\s)(?:math|js-render-math|math-inline|math-block|math-display|katex|language-math|tex2jax_process)(?:\s|$)")
 _GUTTER = re.compile(
-    r"(?:^|[\s_-])(?:gutter|linenos?|lineno\w*|line-?num\w*|line_num\w*|linenumber\w*|blob-num|hljs-ln-n\w*|rouge-gutter|ln|lnt|"
-    r"lnos|crayon-nums|pre-numbering|line-numbers-rows|CodeMirror-gutter\w*|code-gutter|rownumber|ltx_tag_listingline|"
-    r"copy\w*|btn\w*|button\w*|clipboard\w*|toolbar|toolbar-item|code-toolbar-item|lang-label|code-lang|hljs-button|headerlink)"
-    r"(?:$|[\s-])", re.I)
+    r"(?:^|\s)(?:[\w-]*gutter[\w-]*|[\w-]*line[_-]?num[\w-]*|[\w-]*lineno[\w-]*|blob-num|hljs-ln-n\w*|ln|lnt|lnos|crayon-nums?|"
+    r"pre-numbering|rownumber|ltx_tag_listingline)(?:\s|$)", re.I)
+_CONTROL = re.compile(
+    r"(?:^|[\s_-])(?:copy\w*|btn\w*|button\w*|clipboard\w*|toolbar|lang-label|code-lang|headerlink)(?:$|[\s-])", re.I)
 _SPECIAL = etree.XPath(
     ".//*[self::br or self::div or self::li or self::p or self::tr or self::button or self::sup or self::img or "
     "@data-line-number or @unselectable or contains(@class, 'line') or contains(@class, 'ln') or contains(@class, 'gutter') or "
@@ -102,40 +102,51 @@ def _block(element: _Element, text: str) -> CodeBlock:
 
 
 def _text(element: _Element) -> str:
+    """The text of an element as it is shown: a line for every `br` and line element, nothing for gutters and buttons."""
     special = _SPECIAL(element)
-    if not special:
-        return "".join(element.itertext())
-    skipped = {node for node in special if _is_gutter(node)}
-    breaks = {node for node in special if node not in skipped and (node.tag == "br" or node.tag in _LINES)}
     plain = "".join(element.itertext())
-    lines = {node for node in special if node not in skipped and _is_line(node)} if "\n" not in plain.strip() else set()
-    parts: list[str] = []
+    if not special:
+        return plain
+    skipped = {node for node in special if _is_gutter(node)}
+    lines = {node for node in special if node.tag in _LINES}
+    if "\n" not in plain.strip():
+        lines.update(node for node in special if _is_line(node))
+    folded = element.tag == "code" and element.find(".//br") is not None   # outside pre, only `br` breaks lines
+    text = ""
+    starts: list[int] = []   # where the text of each open element begins
     walker = etree.iterwalk(element, events=("start", "end"))
     for event, node in walker:
+        piece = ""
         if event == "start":
             if node in skipped:
                 walker.skip_subtree()
                 continue
-            if (node in breaks or node in lines) and parts and not parts[-1].endswith("\n"):
-                parts.append("\n")
-            if node.text:
-                parts.append(node.text)
+            if node.tag == "br" or (node in lines and text and not text.endswith("\n")):
+                text += "\n"
+            starts.append(len(text))
+            piece = node.text or ""
         else:
-            if (node in breaks and node.tag != "br") or node in lines:
-                parts.append("" if parts and parts[-1].endswith("\n") and node.text != "\n" else "\n")
-            if node is not element and node.tail and (node not in breaks or node.tag == "br" or node.tail.strip()):
-                parts.append(node.tail)
-    return "".join(parts)
+            if node not in skipped:
+                start = starts.pop()
+                if node in lines and not (text.endswith("\n") and len(text) > start):
+                    text += "\n"
+            if node is not element:
+                piece = node.tail or ""
+                if node in lines and not piece.strip():
+                    piece = ""
+        text += piece.lstrip("\n") if folded else piece
+    return text
 
 
 def _is_gutter(node: _Element) -> bool:
     if node.tag in ("button", "img"):
         return True
-    style = node.get("style") or ""
-    if _GUTTER.search(node.get("class") or "") or "user-select:none" in style.replace(" ", "") or node.get("unselectable"):
+    classes = node.get("class") or ""
+    unselectable = "user-select:none" in (node.get("style") or "").replace(" ", "") or node.get("unselectable") is not None
+    if unselectable or node.get("data-line-number") is not None or _GUTTER.search(classes):
         text = "".join(node.itertext())
-        return node.tag == "button" or not text.strip() or bool(_DIGITS.fullmatch(text)) or len(text) < 40 and not node.tag == "pre"
-    return node.get("data-line-number") is not None and bool(_DIGITS.fullmatch("".join(node.itertext()) or "0"))
+        return not text.strip() or bool(_DIGITS.fullmatch(text))
+    return bool(_CONTROL.search(classes)) and len("".join(node.itertext())) < 40
 
 
 def _is_line(node: _Element) -> bool:
