@@ -197,7 +197,7 @@ def _bins(values: Sequence[float], most: int = 40) -> list[float]:
         return [low + (number - 0.5) * gap for number in range(round((high - low) / gap) + 2)]
     spread = float(np.subtract(*np.quantile(values, [0.75, 0.25])))
     width = 2 * spread / len(values) ** (1 / 3)
-    count = min(most, max(10, math.ceil((high - low) / width))) if width else most
+    count = math.ceil(min(most, max(10, (high - low) / width))) if width else most
     low, high = _span(low, high, 0.0)
     return [low + (high - low) * number / count for number in range(count + 1)]
 
