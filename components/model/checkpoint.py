@@ -116,19 +116,11 @@ def load_model(
 
 def load_tokenizer(directory: Path) -> Any:
     """The checkpoint's fast tokenizer (transformers), without running any code from the directory."""
-    from transformers import AutoTokenizer
+    from transformers import PreTrainedTokenizerFast
 
     if not (directory / "tokenizer.json").is_file():
         raise ConfigError(f"{directory}: no tokenizer.json: the checkpoint has no fast tokenizer")
-    # the tokenizer class needs no model config; asking for ours would need trust_remote_code
-    from transformers import PreTrainedTokenizerFast
-
-    try:
-        return AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
-    except (ValueError, KeyError, OSError):
-        return PreTrainedTokenizerFast.from_pretrained(directory, local_files_only=True)
-
-
+    return PreTrainedTokenizerFast.from_pretrained(directory, local_files_only=True)
 
 
 def _read_weights(directory: Path) -> dict[str, torch.Tensor]:
