@@ -1,5 +1,9 @@
 """avg@k, pass@k and bootstrap intervals, as pure functions of a table of passes [problems, samples].
 
+Every interval is over problems: another run would meet other problems of the same kind, and that, more than the noise
+of single samples, is what makes small suites uncertain. Models are compared paired, on the same problems, because how
+hard each problem is then cancels out.
+
 Shape suffixes: P problems, K samples a problem, R bootstrap resamples.
 """
 
@@ -12,6 +16,7 @@ from numpy.typing import NDArray
 
 RESAMPLES = 4_000
 LEVEL = 0.95
+_AT_ONCE = 4_000_000   # indices drawn at a time: 32 MB
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ def pass_at_k(passes_PK: NDArray[np.float64], k: int) -> float:
 
 
 def avg_interval(passes_PK: NDArray[np.float64], seed: int = 0) -> Interval:
-    """avg@k with a bootstrap interval over problems."""
+    """avg@k with a bootstrap interval over problems; ValueError if there are none."""
     return _interval(passes_PK.mean(1), seed)
 
 
@@ -57,7 +62,7 @@ def paired_difference(left_PK: NDArray[np.float64], right_PK: NDArray[np.float64
     """avg@k of `left` minus avg@k of `right` on the same problems, in the same order; resampled over problems together.
 
     Raises:
-        ValueError: different numbers of problems.
+        ValueError: different numbers of problems, or none.
     """
     if len(left_PK) != len(right_PK):
         raise ValueError(f"a paired comparison needs the same problems: {len(left_PK)} and {len(right_PK)}")
@@ -65,10 +70,17 @@ def paired_difference(left_PK: NDArray[np.float64], right_PK: NDArray[np.float64
 
 
 def _interval(values_P: NDArray[np.float64], seed: int) -> Interval:
-    """Percentile bootstrap of the mean."""
-    if not len(values_P):
-        return Interval(0.0, 0.0, 0.0)
-    draws_RP = np.random.default_rng(seed).integers(len(values_P), size=(RESAMPLES, len(values_P)))
-    means_R = values_P[draws_RP].mean(1)
+    """Percentile bootstrap of the mean.
+
+    Raises:
+        ValueError: no problems.
+    """
+    problems = len(values_P)
+    if not problems:
+        raise ValueError("no problems to estimate from")
+    generator = np.random.default_rng(seed)
+    at_once = max(1, _AT_ONCE // problems)
+    sizes = [min(at_once, RESAMPLES - start) for start in range(0, RESAMPLES, at_once)]
+    means_R = np.concatenate([values_P[generator.integers(problems, size=(rows, problems))].mean(1) for rows in sizes])
     low, high = np.quantile(means_R, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(float(values_P.mean()), float(low), float(high))

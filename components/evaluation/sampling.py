@@ -6,17 +6,18 @@ Work is cut into chunks of problems; each finished chunk is a file, so an interr
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
+from components.artifacts import ArtifactError
 from components.config import ConfigError, digest
 from components.evaluation.engine_config import SamplingConfig
 from components.evaluation.judged import Judged
 from components.evaluation.results import read_samples, write_samples
-from components.model.checkpoint import load_model
+from components.model.checkpoint import load_config, load_model
 from components.problems import CodeProblem, MathProblem
 from components.reward.config import RewardConfig
 from components.reward.rewards import Rewarder
@@ -24,6 +25,7 @@ from components.rollout.chat import ChatText
 from components.rollout.driver import sample_all
 from components.rollout.engines import open_engine
 from components.rollout.protocol import Engine, Request, SamplingParams
+from components.training.device import pick_device
 
 CHUNK_COMPLETIONS = 1024
 
@@ -45,40 +47,56 @@ def sample_problems(
 
     Raises:
         ConfigError: a prompt and `max_tokens` do not fit the model's context.
+        ArtifactError: two problems share an id.
+        EngineError, SandboxError: the engine failed; this machine grants no sandbox for programs.
     """
+    _check_ids(problems)
     text = ChatText(checkpoint)
     prompts = [text.prompt_tokens(problem) for problem in problems]
-    length = max((len(prompt) for prompt in prompts), default=1) + config.max_tokens
+    length = _checked_length(checkpoint, max(map(len, prompts), default=1), config.max_tokens)
+    members = list(zip(problems, prompts, strict=True))
     size = max(1, CHUNK_COMPLETIONS // config.samples)
-    starts = range(0, len(problems), size)
-    directory.mkdir(parents=True, exist_ok=True)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = load_model(checkpoint).to(device).eval() if config.engine == "embedded" else None
-    if model is not None and length > model.config.max_position_embeddings:
-        raise ConfigError(
-            f"max_tokens {config.max_tokens} and the longest prompt need {length} tokens; "
-            f"the model's context is {model.config.max_position_embeddings}"
-        )
-    judged: list[Judged] = []
+    chunks = {directory / f"chunk-{start:06d}.jsonl": members[start : start + size]
+              for start in range(0, len(members), size)}
+    missing = {path: chunk for path, chunk in chunks.items() if not path.exists()}
+    done = config.samples * (len(members) - sum(map(len, missing.values())))
 
-    async def chunks(rewarder: Rewarder) -> None:
+    def count(*_: object) -> None:
+        nonlocal done
+        done += 1
+        progress(done, len(members) * config.samples)
+
+    async def sample_missing() -> None:
+        model = load_model(checkpoint, mtp_heads=0).to(pick_device()).eval() if config.engine == "embedded" else None
         engine = open_engine(config.engine, checkpoint, model, slots=config.slots, max_length=length)
-        for start in starts:
-            members = list(zip(problems, prompts, strict=True))[start : start + size]
-            path = directory / f"chunk-{start:06d}.jsonl"
-            if not path.exists():
-                done = start * config.samples
-                part = await _sample_chunk(
-                    engine, members, text, rewarder, config, seed,
-                    lambda ended, done=done: progress(done + ended, len(problems) * config.samples),  # type: ignore[misc]
-                )  # fmt: skip
-                write_samples(path, part)
-            judged.extend(read_samples(path))
-        await engine.close()
+        try:
+            with Rewarder(rewards) as rewarder:
+                for path, chunk in missing.items():
+                    write_samples(path, await _sample_chunk(engine, chunk, text, rewarder, config, seed, count))
+        finally:
+            await engine.close()
 
-    with Rewarder(rewards) as rewarder:
-        asyncio.run(chunks(rewarder))
-    return judged
+    if missing:
+        directory.mkdir(parents=True, exist_ok=True)
+        asyncio.run(sample_missing())
+    return [sample for path in chunks for sample in read_samples(path)]
+
+
+def _check_ids(problems: Sequence[MathProblem | CodeProblem]) -> None:
+    counts = Counter(problem.id for problem in problems)
+    twice = [name for name, count in counts.items() if count > 1]
+    if twice:
+        raise ArtifactError(f"{len(twice)} problem ids occur more than once, {twice[0]!r} for one: ids must be unique")
+
+
+def _checked_length(checkpoint: Path, prompt: int, max_tokens: int) -> int:
+    context = load_config(checkpoint).max_position_embeddings
+    if prompt + max_tokens > context:
+        raise ConfigError(
+            f"sampling.max_tokens {max_tokens} and the longest prompt ({prompt} tokens) exceed the model's context of "
+            f"{context} tokens: max_tokens can be {context - prompt} at most"
+        )
+    return prompt + max_tokens
 
 
 async def _sample_chunk(
@@ -88,7 +106,7 @@ async def _sample_chunk(
     rewarder: Rewarder,
     config: SamplingConfig,
     seed: int,
-    progress: Callable[[int], None],
+    count: Callable[..., None],
 ) -> list[Judged]:
     items = []
     for problem, prompt in members:
@@ -99,14 +117,7 @@ async def _sample_chunk(
             params = SamplingParams(
                 config.max_tokens, config.temperature, config.top_p, text.stop_tokens, seed=int(word) >> 1
             )
-            items.append((problem, Request(f"{problem.id}.{number}", prompt, params)))
-    ended = 0
-
-    def count(*_: object) -> None:
-        nonlocal ended
-        ended += 1
-        progress(ended)
-
+            items.append((problem, Request(f"{problem.id}\0{number}", prompt, params)))
     samples = await sample_all(engine, items, text, rewarder, count)
     return [
         Judged(

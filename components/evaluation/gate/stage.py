@@ -5,71 +5,60 @@ Not being better never fails a run: the decision is recorded with its reasons, a
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
 from components.artifacts import Artifact, describe_shard, write_json
+from components.evaluation.gate.comparison import LABELS, Comparison, compare, decide
 from components.evaluation.gate.config import Config
 from components.evaluation.judged import Judged
-from components.evaluation.metrics import Interval, paired_difference
-from components.evaluation.results import KINDS, open_results, paired_tables
+from components.evaluation.results import DECISION, KINDS, open_results, table
+from components.reporting import Report
 from components.runner import Outputs
-
-DECISION = "decision.json"
-COMPARISONS = (("sft", "base"), ("rl", "sft"), ("rl_zero", "base"), ("rl", "baseline"))
 
 
 def run(config: Config, inputs: dict[str, Artifact], outputs: Outputs) -> None:
     """Write `decision.json`: promote, reasons, and every comparison with its interval."""
     results = {name: open_results(artifact) for name, artifact in inputs.items()}
-    compared = compare(results, config.seed)
-    promote, reasons = decide(compared, "baseline" if "baseline" in results else "sft", config.margin)
+    comparisons = compare(results, config.seed)
+    reference = "baseline" if "baseline" in results else "sft"
+    promote, reasons = decide(comparisons, reference, config.margin)
     directory = outputs.directory("decision")
     write_json(directory / DECISION, {
         "promote": promote,
         "reasons": reasons,
-        "comparisons": [
-            {"left": left, "right": right, "kind": kind, "difference": gap.value, "low": gap.low, "high": gap.high}
-            for (left, right, kind), gap in compared.items()
-        ],
+        "reference": reference,
+        "margin": config.margin,
+        "comparisons": [{**asdict(each), "better": each.better} for each in comparisons],
     })  # fmt: skip
-    rows = [[f"{left} − {right}", kind, str(gap), "yes" if gap.low > 0 else "no"]
-            for (left, right, kind), gap in compared.items()]  # fmt: skip
-    outputs.report.text("Decision", ("Promote: " if promote else "Do not promote: ") + "; ".join(reasons))
-    columns = ["difference", "problems", "points, 95 % interval", "beyond the interval"]
-    outputs.report.table("Paired differences of avg@k", columns, rows)
-    outputs.report.bars(
-        "Differences of avg@k", {f"{a} − {b}, {kind}": gap.value for (a, b, kind), gap in compared.items()}, "avg@k"
-    )
+    for each in comparisons:
+        name = f"{each.left}_over_{each.right}_{each.kind}"
+        outputs.metrics |= {name: each.difference.value, f"{name}_low": each.difference.low,
+                            f"{name}_high": each.difference.high}
     outputs.metrics["promote"] = float(promote)
-    outputs.metrics |= {f"{a}_over_{b}_{kind}": gap.value for (a, b, kind), gap in compared.items()}
-    outputs.metrics |= {f"{a}_over_{b}_{kind}_low": gap.low for (a, b, kind), gap in compared.items()}
-    totals = {"promote": int(promote), "comparisons": len(compared)}
-    outputs.finish("decision", "decision", [describe_shard(directory, directory / DECISION)], totals)
+    _report(outputs.report, promote, reasons, comparisons, results)
+    totals = {"promote": int(promote), "comparisons": len(comparisons)}
+    outputs.finish("decision", "decision", [describe_shard(directory, directory / DECISION, 1)], totals)
 
 
-def compare(results: dict[str, list[Judged]], seed: int) -> dict[tuple[str, str, str], Interval]:
-    """(left, right, kind) -> avg@k of left minus right on the problems both have."""
-    compared = {}
-    for left, right in COMPARISONS:
-        if left not in results or right not in results:
-            continue
-        for kind in KINDS:
-            left_PK, right_PK = paired_tables(results[left], results[right], kind)
-            if len(left_PK):
-                compared[left, right, kind] = paired_difference(left_PK, right_PK, seed)
-    return compared
-
-
-def decide(
-    compared: dict[tuple[str, str, str], Interval], reference: str, margin: float
-) -> tuple[bool, list[str]]:
-    """Promote if RL is not worse than the reference on any kind, beyond `margin`, and better on at least one."""
-    gaps = {kind: gap for (left, right, kind), gap in compared.items() if (left, right) == ("rl", reference)}
-    if not gaps:
-        return False, [f"rl and {reference} have no problems in common"]
-    worse = [kind for kind, gap in gaps.items() if gap.low < -margin]
-    better = [kind for kind, gap in gaps.items() if gap.low > 0]
-    reasons = [f"rl − {reference} on {kind}: {gap}" for kind, gap in gaps.items()]
-    if worse:
-        reasons.append(f"may be worse on {', '.join(worse)}")
-    if not better:
-        reasons.append("not better beyond the interval on anything")
-    return bool(better) and not worse, reasons
+def _report(
+    report: Report, promote: bool, reasons: Sequence[str], comparisons: Sequence[Comparison],
+    results: Mapping[str, Sequence[Judged]],
+) -> None:  # fmt: skip
+    report.text("Promote" if promote else "Do not promote", "\n".join(reasons))
+    report.intervals(
+        "Differences",
+        {each.title: (each.difference.value, each.difference.low, each.difference.high) for each in comparisons},
+        "difference of avg@k on the same problems, with its 95 % bootstrap interval", zero=True,
+    )  # fmt: skip
+    columns = ["", "problems", "left out", "avg@k", "of", "difference in points, 95 % interval", "beyond the interval"]
+    report.table("Comparisons", columns, [
+        [each.title, each.problems, each.left_out, f"{100 * each.left_avg:.1f}", f"{100 * each.right_avg:.1f}",
+         str(each.difference), "better" if each.better else "worse" if each.difference.high < 0 else "no difference"]
+        for each in comparisons
+    ])  # fmt: skip
+    for kind in KINDS:
+        rates = {LABELS[name]: table(judged, kind)[1].mean(1).tolist() for name, judged in results.items()
+                 if any(sample.kind == kind and sample.reward is not None for sample in judged)}
+        if rates:
+            report.histogram(f"Pass rate of single problems, {kind}", rates, "share of completions that passed")
