@@ -51,7 +51,8 @@ class Display:
     expected: Mapping[str, float]
     _lines: dict[str, _Line] = field(default_factory=dict)
     _live: Live | None = None
-    _said: float = 0.0
+    _said: str = ""
+    _said_at: float = 0.0
 
     def __post_init__(self) -> None:
         self._lines = {name: _Line() for name in self.names}
@@ -121,11 +122,11 @@ class Display:
             return
         line.share, line.left_s, line.message = record["share"], record["left_s"], record["message"]
         now = time.monotonic()
-        if self._live is None and now - self._said > 15:
-            self._said = now
-            left = "" if line.left_s is None else f", {duration(line.left_s)} left"
-            self.console.print(f"[{self._count()}] {name}: {line.share:.0%}{left}  {line.message}",
-                               markup=False, highlight=False)
+        left = "" if not line.left_s else f", {duration(line.left_s)} left"
+        text = f"{name}: {line.share:.0%}{left}  {line.message}"
+        if self._live is None and now - self._said_at > 15 and text != self._said:
+            self._said_at, self._said = now, text
+            self.console.print(f"[{self._count()}] {text}", markup=False, highlight=False)
 
     def _table(self) -> RenderableType:
         table = Table.grid(padding=(0, 1))
