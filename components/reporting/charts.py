@@ -41,11 +41,12 @@ def histogram(values: Mapping[str, Sequence[float]], x_label: str, label: str) -
     if not everything:
         return figure("", [], note or "No values.", label)
     edges = _bins(everything)
-    heights = {name: _counts(each, edges, shares=len(values) > 1) for name, each in finite.items()}
-    axes = _Axes(edges, [0.0, *(height for each in heights.values() for height in each)], from_zero=True)
+    shares = len(values) > 1
+    heights = {name: _counts(each, edges, shares) for name, each in finite.items()}
+    everything = [0.0, *(height for each in heights.values() for height in each)]
+    axes = _Axes(edges, everything, from_zero=True, counts=not shares)
     shapes = [_outline(axes, edges, each, number) for number, each in enumerate(heights.values())]
-    y_label = "share" if len(values) > 1 else "count"
-    return figure(axes.drawn(x_label, y_label) + "".join(shapes), legend(values), note, label)
+    return figure(axes.drawn(x_label, "share" if shares else "count") + "".join(shapes), legend(values), note, label)
 
 
 def drawable(*values: float) -> bool:
@@ -82,11 +83,17 @@ def _classes(number: int) -> str:
     return f"c{number % COLOURS}" + (" dashed" if number >= COLOURS else "")
 
 
-def ticks(low: float, high: float, count: int = 6) -> list[float]:
-    """Round numbers in [low, high], at most `count` steps of 1, 2, 2.5 or 5 times a power of ten, and at least half."""
+def ticks(low: float, high: float, count: int = 6, whole: bool = False) -> list[float]:
+    """Round numbers in [low, high], at most `count` steps of 1, 2, 2.5 or 5 times a power of ten, and at least half.
+
+    Args:
+        whole: integers only, for what is counted; the steps may be fewer, or one more.
+    """
     raw = (high - low) / count
     size = 10.0 ** math.floor(math.log10(raw))
     step = next((factor * size for factor in (1, 2, 2.5, 5) if factor * size >= raw), 10 * size)
+    if whole:
+        step = max(1.0, float(math.floor(step)))
     return [number * step for number in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
 
 
@@ -121,7 +128,7 @@ def thin(points: Sequence[Point], limit: int = POINTS) -> Sequence[Point]:
 class _Axes:
     """The rectangle of a plot: data coordinates to pixels, ticks, labels."""
 
-    def __init__(self, xs: Sequence[float], ys: Sequence[float], from_zero: bool = False) -> None:
+    def __init__(self, xs: Sequence[float], ys: Sequence[float], from_zero: bool = False, counts: bool = False) -> None:
         self.x_low, self.x_high = _span(min(xs), max(xs), padding=0.0)
         low, high = min(ys), max(ys)
         # a share or a count is read against 0 if that costs little room
@@ -129,7 +136,8 @@ class _Axes:
         self.y_low, self.y_high = _span(0.0 if from_zero else low, high, padding=0.05)
         if from_zero:
             self.y_low = 0.0
-        self.y_ticks = ticks(self.y_low, self.y_high)
+        self.x_ticks = ticks(self.x_low, self.x_high, 7, whole=all(float(x).is_integer() for x in xs))
+        self.y_ticks = ticks(self.y_low, self.y_high, whole=counts)
         self.y_labels = tick_labels(self.y_ticks)
         self.left = 36 + 7 * max(map(len, self.y_labels), default=0)   # the title, and 7 pixels a digit
 
@@ -148,8 +156,7 @@ class _Axes:
             y = self.y(value)
             parts.append(f"<line class=grid x1={self.left} x2={WIDTH - RIGHT} y1={y} y2={y} />")
             parts.append(f"<text class=y x={self.left - 8} y={y + 4:.1f}>{text}</text>")
-        x_ticks = ticks(self.x_low, self.x_high, 7)
-        for value, text in zip(x_ticks, tick_labels(x_ticks), strict=True):
+        for value, text in zip(self.x_ticks, tick_labels(self.x_ticks), strict=True):
             x = self.x(value)
             parts.append(f"<line class=axis x1={x} x2={x} y1={bottom} y2={bottom + 4} />")
             parts.append(f"<text class=x x={x} y={bottom + 18}>{text}</text>")

@@ -23,9 +23,10 @@ CELL_CHARACTERS = 2_000      # of one cell or caption
 OPEN = 3                     # samples shown unfolded
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
-# 1,234 · -0.5 · 3e-06 · 12 % · ≥ 4 GB · 0.12 [0.05, 0.20] · nan · – · nothing
+# 1,234 · -0.5 · 3e-06 · 12 % · ≥ 4 GB · 0.12 [0.05, 0.20] · @1: 40.0 @8: 75.1 · 3 m 31 s · nan · – · nothing
 _NUMERIC = re.compile(
-    r"(?=.*\d)[-+−–±≤≥<>~\d.,%()\[\] ]*(\de[-+]?\d+)?( ?[kMGT]?B|[kMGT]| ?(s|ms|min|h))?|-?(nan|inf)|–|"
+    r"(?=.*\d)[-+−–±≤≥<>~@:\d.,%()\[\] ]*(\de[-+]?\d+)?( ?[kMGT]?B|[kMGT]| ?(s|ms|min|h))?"
+    r"|(\d+ [dhms] ?)+|-?(nan|inf)|–|"
 )
 
 

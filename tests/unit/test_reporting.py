@@ -192,6 +192,12 @@ def test_ticks_are_round_few_and_inside(low: float, width: float) -> None:
     assert round(step / 10 ** math.floor(math.log10(step) + 1e-6), 3) in (1, 2, 2.5, 5)
 
 
+@given(st.integers(-10**9, 10**9), st.integers(1, 10**9))
+def test_whole_ticks_are_integers(low: int, width: int) -> None:
+    found = charts.ticks(low, low + width, whole=True)
+    assert 2 <= len(found) <= 10 and all(value.is_integer() and low <= value <= low + width for value in found)
+
+
 @pytest.mark.parametrize(("values", "texts"), [
     ([0, 2500, 5000], ["0", "2500", "5000"]),
     ([0, 20_000, 40_000], ["0", "20k", "40k"]),
