@@ -3,7 +3,8 @@
 - Log-probabilities are those of the sampled tokens at the sampling temperature (`processed_logprobs`). vLLM takes them
   after top-p: with top_p < 1 they are of the cut distribution, so policies are trained at top_p = 1 (as in the report).
 - MTP drafting where the checkpoint has heads and `draft_tokens` > 0. Drafting changes the time, not the distribution.
-- Weights are replaced in place from safetensors files, trunk and draft heads both, and the prefix cache is cleared.
+- Weights are replaced in place from safetensors files, trunk and draft heads both; cached prompts are kept apart by
+  policy version.
 - All calls come from the event loop in which the first request was submitted.
 """
 
@@ -67,6 +68,7 @@ class VLLMEngine:
         self._engine = AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
         self._version = version
         self._running: dict[str, asyncio.Task[Completion]] = {}
+        self._aborted: set[str] = set()
 
     @property
     def version(self) -> int:
@@ -84,13 +86,17 @@ class VLLMEngine:
             raise EngineError(f"request {request.id}: this id is in use")
         task = asyncio.get_running_loop().create_task(self._generate(request))
         self._running[request.id] = task
-        task.add_done_callback(lambda _: self._running.pop(request.id, None))
+        task.add_done_callback(lambda _: self._forget(request.id))
         return task
+
+    def _forget(self, request_id: str) -> None:
+        self._running.pop(request_id, None)
+        self._aborted.discard(request_id)
 
     async def abort(self, *request_ids: str) -> None:
         known = [request_id for request_id in request_ids if request_id in self._running]
+        self._aborted.update(known)   # vLLM ignores ids that have not reached it yet: `_generate` aborts those
         if known:
-            await asyncio.sleep(0)   # a request submitted a moment ago must reach vLLM before it can be aborted
             await self._engine.abort(known)
 
     async def pause(self) -> None:
@@ -125,7 +131,7 @@ class VLLMEngine:
     async def _reload(self, directory: Path) -> None:
         await self._engine.collective_rpc("reload_weights", kwargs={"weights_path": str(directory)})
         await self._engine.collective_rpc("reload_draft_weights", kwargs={"weights_path": str(directory)})
-        # keys and values of the old weights under the new ones would be garbage (vLLM issue 17103)
+        # frees the cached prompts of the old weights, which nobody can hit any more; those still in use stay
         await self._engine.reset_prefix_cache()
 
     async def _generate(self, request: Request) -> Completion:
@@ -138,7 +144,8 @@ class VLLMEngine:
             seed=request.params.seed, stop_token_ids=list(request.params.stop_tokens), ignore_eos=True, logprobs=0,
             detokenize=False, output_kind=RequestOutputKind.DELTA,
         )  # fmt: skip
-        prompt = TokensPrompt(prompt_token_ids=list(request.prompt_tokens))
+        # the salt keeps prompts from the cached keys and values of older weights
+        prompt = TokensPrompt(prompt_token_ids=list(request.prompt_tokens), cache_salt=f"policy {self._version}")
         tokens: list[int] = []
         log_probs: list[float] = []
         versions: list[int] = []   # of each token
@@ -151,12 +158,14 @@ class VLLMEngine:
                 versions += [self._version] * len(new.token_ids)
             if new.finish_reason in ("stop", "length"):
                 reason = new.finish_reason
+            elif request.id in self._aborted and not output.finished:
+                await self._engine.abort(request.id)
         return Completion(request.id, tokens, log_probs, reason, _spans(versions))
 
 
 def _spans(versions: Sequence[int]) -> tuple[VersionSpan, ...]:
     starts = [i for i, version in enumerate(versions) if i == 0 or version != versions[i - 1]]
-    stops = [*starts[1:], len(versions)]
+    stops = [*starts[1:], len(versions)] if starts else []
     return tuple(VersionSpan(versions[start], start, stop) for start, stop in zip(starts, stops, strict=True))
 
 

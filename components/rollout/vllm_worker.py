@@ -19,11 +19,18 @@ class DraftReload:
 
         Without this the drafts come from the old policy, and the share of them that is accepted falls to nothing.
         """
+        from vllm.model_executor.model_loader.reload import finalize_layerwise_reload, initialize_layerwise_reload
         from vllm.model_executor.model_loader.weight_utils import safetensors_weights_iterator
 
         drafter = getattr(self.model_runner, "drafter", None) or getattr(self.model_runner, "speculator", None)
         if drafter is None:
             return False
         files = sorted(str(path) for path in Path(weights_path).glob("*.safetensors"))
-        drafter.model.load_weights(safetensors_weights_iterator(files, use_tqdm_on_load=False))
+        tensors = safetensors_weights_iterator(files, use_tqdm_on_load=False)
+        # only the heads: embedding and output head are the trunk's own, reloaded with it. Layer by layer, because the
+        # kernels may keep weights in another layout than the checkpoint (packed, on a CPU).
+        heads = drafter.model.model.mtp_layers
+        initialize_layerwise_reload(heads)
+        drafter.model.load_weights((name, tensor) for name, tensor in tensors if ".mtp_layers." in name)
+        finalize_layerwise_reload(heads, self.model_runner.vllm_config.speculative_config.draft_model_config)
         return True
