@@ -40,8 +40,9 @@ def run(config: Config, inputs: dict[str, Artifact], outputs: Outputs) -> None:
     kept, encoded, too_long = _that_fit(kept, encode(kept, tokenizer), config.sequence_length)
     rejected += too_long
     if not kept:
+        counts = ", ".join(f"{reason} {count}" for reason, count in _reasons(rejected))
         where = inputs["conversations"].directory
-        raise ArtifactError(f"{where}: no conversation is left after cleaning; the first: {rejected[:1]}")
+        raise ArtifactError(f"{where}: no conversation is left after cleaning: {counts or 'there were none'}")
     padding = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
     rows, targets = pack_conversations(encoded, config.sequence_length, padding)
     packed = TokenRows([write_rows(outputs.work, 0, rows)])
@@ -103,13 +104,18 @@ def _order(rows: int, config: Config) -> NDArray[np.int64]:
 
 
 def _report_data(outputs: Outputs, kept: list[Record], rejected: list[dict[str, str]], packing: float) -> None:
-    reasons = Counter(record["reason"] for record in rejected)
-    outputs.report.table("Conversations", ["", "number"], [("trained on", len(kept)), *sorted(reasons.items())])
+    reasons = _reasons(rejected)
+    outputs.report.table("Conversations", ["", "number"], [("trained on", len(kept)), *reasons])
     outputs.metrics["conversations"] = float(len(kept))
-    outputs.metrics.update({f"rejected_{reason}": float(count) for reason, count in reasons.items()})
+    outputs.metrics.update({f"rejected_{reason}": float(count) for reason, count in reasons})
     outputs.metrics["packing_efficiency"] = packing
     outputs.report.samples("Conversations trained on", [(record["id"], _text(record)) for record in kept[:3]])
     outputs.report.samples("Set aside", [(record["reason"], record["detail"]) for record in rejected[:5]])
+
+
+def _reasons(rejected: list[dict[str, str]]) -> list[tuple[str, int]]:
+    """How many conversations were set aside for each reason."""
+    return sorted(Counter(record["reason"] for record in rejected).items())
 
 
 def _text(record: Record) -> str:
