@@ -62,7 +62,7 @@ class Report:
         """
         kept, note = _first(rows, TABLE_ROWS)
         cells = [[_cell(value) for value in row] for row in kept]
-        classes = [" class=n" if all(map(_is_number, column)) else "" for column in zip(*cells, strict=True)]
+        classes = [_alignment(column) for column in zip(*cells, strict=True)]
         classes = classes or [""] * len(columns)
         head = "".join(f"<th{kind}>{_escaped(name)}</th>" for kind, name in zip(classes, columns, strict=True))
         body = "".join(
@@ -175,6 +175,13 @@ def _cell(value: Any) -> str:
 
 def _shortened(text: str) -> str:
     return text if len(text) <= CELL_CHARACTERS else text[:CELL_CHARACTERS] + " …"
+
+
+def _alignment(column: Sequence[str]) -> str:
+    """Numbers to the right; short words on one line; only long texts wrap."""
+    if all(map(_is_number, column)):
+        return " class=n"
+    return " class=short" if max(map(len, column)) <= 24 else ""
 
 
 def _is_number(text: str) -> bool:
