@@ -16,8 +16,9 @@ from pathlib import Path
 
 import torch
 
-from components.model import MiMoConfig, MiMoForCausalLM
+from components.model import MiMoConfig
 from components.model.checkpoint import save_checkpoint
+from components.model.modeling import MiMoForCausalLM
 from components.rollout.embedded import EmbeddedEngine
 from components.rollout.protocol import Request, SamplingParams
 
