@@ -36,8 +36,8 @@ def avg_at_k(passes_PK: NDArray[np.float64]) -> float:
     return float(passes_PK.mean()) if passes_PK.size else 0.0
 
 
-def pass_at_k(passes_PK: NDArray[np.float64], k: int) -> float:
-    """Unbiased estimate of P(at least one of k samples passes) (Chen et al. 2021, equation 1).
+def pass_at_k(passes_PK: NDArray[np.float64], k: int) -> NDArray[np.float64]:
+    """Of each problem, the unbiased estimate of P(at least one of k samples passes) (Chen et al. 2021, equation 1).
 
     Raises:
         ValueError: fewer than k samples a problem.
@@ -50,12 +50,7 @@ def pass_at_k(passes_PK: NDArray[np.float64], k: int) -> float:
     miss_P = np.ones(len(failed_P))
     for i in range(k):
         miss_P *= np.maximum(failed_P - i, 0) / (n - i)
-    return float((1 - miss_P).mean()) if len(miss_P) else 0.0
-
-
-def avg_interval(passes_PK: NDArray[np.float64], seed: int = 0) -> Interval:
-    """avg@k with a bootstrap interval over problems; ValueError if there are none."""
-    return _interval(passes_PK.mean(1), seed)
+    return 1 - miss_P
 
 
 def paired_difference(left_PK: NDArray[np.float64], right_PK: NDArray[np.float64], seed: int = 0) -> Interval:
@@ -66,11 +61,11 @@ def paired_difference(left_PK: NDArray[np.float64], right_PK: NDArray[np.float64
     """
     if len(left_PK) != len(right_PK):
         raise ValueError(f"a paired comparison needs the same problems: {len(left_PK)} and {len(right_PK)}")
-    return _interval(left_PK.mean(1) - right_PK.mean(1), seed)
+    return interval(left_PK.mean(1) - right_PK.mean(1), seed)
 
 
-def _interval(values_P: NDArray[np.float64], seed: int) -> Interval:
-    """Percentile bootstrap of the mean.
+def interval(values_P: NDArray[np.float64], seed: int = 0) -> Interval:
+    """The mean of one value a problem, with its interval: the percentile bootstrap over problems.
 
     Raises:
         ValueError: no problems.

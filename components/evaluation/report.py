@@ -33,7 +33,7 @@ def report_evaluation(
         f"avg@{samples} with its 95 % bootstrap interval over problems",
     )  # fmt: skip
     if len(ks) > 1:
-        curves = {name: [(float(k), value) for k, value in each.pass_at.items()] for name, each in kinds.items()}
+        curves = {name: [(float(k), value.value) for k, value in each.pass_at.items()] for name, each in kinds.items()}
         report.lines("pass@k", curves, "k", "share of problems")
     verdicts = sorted({verdict for each in kinds.values() for verdict in each.verdicts})
     counts = [[name, *(each.verdicts.get(verdict, 0) for verdict in verdicts)] for name, each in kinds.items()]
@@ -47,7 +47,7 @@ def report_evaluation(
 
 
 def _percent(each: Score, k: int) -> str:
-    return f"{100 * each.pass_at[k]:.1f}" if k in each.pass_at else "–"
+    return f"{100 * each.pass_at[k].value:.1f}" if k in each.pass_at else "–"
 
 
 def _examples(

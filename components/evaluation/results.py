@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from components.artifacts import Artifact, ArtifactError, write_text
 from components.evaluation.judged import Judged
-from components.evaluation.metrics import Interval, avg_interval, pass_at_k
+from components.evaluation.metrics import Interval, interval, pass_at_k
 
 SAMPLES = "samples.jsonl"
 SUMMARY = "summary.json"
@@ -98,7 +98,7 @@ class Score:
     problems: int               # with at least one judged sample
     samples: int                # of all problems
     avg: Interval
-    pass_at: dict[int, float]
+    pass_at: dict[int, Interval]
     mean_tokens: float
     truncated: float            # share of samples that max_tokens ended
     unjudged: int               # samples without a verdict
@@ -111,8 +111,8 @@ def score(judged: Sequence[Judged], ks: Sequence[int], seed: int) -> Score | Non
     if not names:
         return None
     return Score(
-        problems=len(names), samples=len(judged), avg=avg_interval(passes_PK, seed),
-        pass_at={k: pass_at_k(passes_PK, k) for k in ks},
+        problems=len(names), samples=len(judged), avg=interval(passes_PK.mean(1), seed),
+        pass_at={k: interval(pass_at_k(passes_PK, k), seed) for k in ks},
         mean_tokens=sum(sample.tokens for sample in judged) / len(judged),
         truncated=sum(sample.finish == "length" for sample in judged) / len(judged),
         unjudged=sum(sample.reward is None for sample in judged),

@@ -69,7 +69,7 @@ def _metrics(kinds: Mapping[str, Score], sources: Mapping[str, Score]) -> dict[s
     values: dict[str, float] = {}
     for name, each in kinds.items():
         values |= {f"{name}_avg": each.avg.value, f"{name}_avg_low": each.avg.low, f"{name}_avg_high": each.avg.high}
-        values |= {f"{name}_pass_{k}": value for k, value in each.pass_at.items()}
+        values |= {f"{name}_pass_{k}": interval.value for k, interval in each.pass_at.items()}
         values |= {f"{name}_tokens": each.mean_tokens, f"{name}_truncated": each.truncated}
         values[f"{name}_unjudged"] = float(each.unjudged)
     for name, each in sources.items():
