@@ -159,7 +159,7 @@ def _use(heads: int) -> str:
         "transformers (`PATH` is this directory or repository):\n\n"
         "```python\n"
         "from transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
-        "tokenizer = AutoTokenizer.from_pretrained(PATH)\n"
+        "tokenizer = AutoTokenizer.from_pretrained(PATH, trust_remote_code=True)\n"
         "model = AutoModelForCausalLM.from_pretrained(PATH, trust_remote_code=True)\n"
         'messages = [{"role": "user", "content": "What is 12 + 30?"}]\n'
         "inputs = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors=\"pt\", "

@@ -36,7 +36,9 @@ def verify(directories: Sequence[Path], tokens: int, scratch: Path) -> Iterator[
         quiet = {"HF_MODULES_CACHE": cache, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
         environment = {key: value for key, value in os.environ.items() if key != "HF_TOKEN"} | quiet
         command = [sys.executable, "-m", "components.publishing.verify", str(tokens), *map(str, directories)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, env=environment, text=True) as child:
+        with subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, env=environment, text=True
+        ) as child:   # no stdin: nothing may ask a question
             assert child.stdout is not None
             verified = 0
             for line in child.stdout:
@@ -64,8 +66,8 @@ def check(directory: Path, tokens: int) -> dict[str, Any]:
     load_full: Any = AutoModelForCausalLM.from_pretrained   # typed as if they never gave pairs
     load_trunk: Any = Qwen2ForCausalLM.from_pretrained
     shape = load_config(directory)
-    probe = _probe(AutoTokenizer.from_pretrained(directory), shape.vocab_size,
-                   min(tokens, shape.max_position_embeddings))  # fmt: skip
+    tokenizer = AutoTokenizer.from_pretrained(directory, trust_remote_code=True)   # it reads the model's config
+    probe = _probe(tokenizer, shape.vocab_size, min(tokens, shape.max_position_embeddings))
     with torch.inference_mode():
         model = load_model(directory).eval()
         hidden = model(probe)
@@ -118,8 +120,9 @@ def _gap(name: str, theirs: Any, ours: Any) -> float:
 
 
 def main(arguments: Sequence[str]) -> None:
+    findings, sys.stdout = sys.stdout, sys.stderr   # what libraries print is no finding
     for directory in arguments[1:]:
-        print(json.dumps(check(Path(directory), int(arguments[0]))), flush=True)
+        print(json.dumps(check(Path(directory), int(arguments[0]))), file=findings, flush=True)
 
 
 if __name__ == "__main__":
