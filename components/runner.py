@@ -38,6 +38,7 @@ from components.registry import STAGES, Stage
 from components.reporting import Progress, Report
 
 COMPONENTS = Path(__file__).parent
+SOURCES = (".py", ".jinja", ".tsv")   # code, and what code reads from its own folder
 
 
 @dataclass
@@ -195,7 +196,7 @@ def code_digest(stage: Stage) -> str:
     rooms = {folder for folder in folders if any(folder in other.parents for other in folders)}
     foreign = folders - rooms - {_folder(stage)}
     hasher = hashlib.sha256()
-    for path in sorted(COMPONENTS.rglob("*.py")):
+    for path in sorted(path for path in COMPONENTS.rglob("*") if path.suffix in SOURCES):
         if path.name != "component.py" and foreign.isdisjoint(path.parents):
             hasher.update(path.relative_to(COMPONENTS).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return hasher.hexdigest()

@@ -82,7 +82,8 @@ def test_short_prompts_count_whole_and_trivial_ones_not_at_all() -> None:
     index = NgramIndex(prompts, 13)
     assert index.too_short == [0, 1]
     texts = [
-        "What is 5? Is it? What is 5?", "First, solve for X: 2x + 3 = 7.", "Solve for x: 2x+3=71", "resolve for x: 2x+3=7"
+        "What is 5? Is it? What is 5?",
+        "First, solve for X: 2x + 3 = 7.", "Solve for x: 2x+3=71", "resolve for x: 2x+3=7"
     ]  # fmt: skip
     assert [(hit.text, hit.prompt, hit.coverage) for hit in find_contamination(texts, prompts)] == [(1, 2, 1.0)]
 
