@@ -1,4 +1,4 @@
-"""Evaluation and gate as the runner sees them: real checkpoints, real judge, killed and resumed, any number of slots."""
+"""Evaluation and gate as the runner sees them: real checkpoints and judge, killed and resumed, any number of slots."""
 
 from __future__ import annotations
 
