@@ -44,6 +44,7 @@ class VLLMEngine:
     ) -> None:  # fmt: skip
         try:
             from vllm.engine.arg_utils import AsyncEngineArgs
+            from vllm.platforms import current_platform
             from vllm.v1.engine.async_llm import AsyncLLM
         except ImportError as error:
             raise EngineError(f"engine vllm: vLLM is not installed ({error}); pip install '.[vllm]'") from None
@@ -65,6 +66,7 @@ class VLLMEngine:
         if draft_tokens:
             arguments["speculative_config"] = {"method": "mtp", "num_speculative_tokens": draft_tokens}
         self.max_length = max_length
+        self._drafts_on_cpu = bool(draft_tokens) and current_platform.is_cpu()
         self._engine = AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
         self._version = version
         self._running: dict[str, asyncio.Task[Completion]] = {}
@@ -84,6 +86,8 @@ class VLLMEngine:
             )
         if request.id in self._running:
             raise EngineError(f"request {request.id}: this id is in use")
+        if self._drafts_on_cpu and request.params.temperature > 0:   # vLLM reads uninitialised temperatures there
+            raise EngineError(f"request {request.id}: on a CPU vLLM samples wrong tokens with MTP; use draft_tokens 0")
         task = asyncio.get_running_loop().create_task(self._generate(request))
         self._running[request.id] = task
         task.add_done_callback(lambda _: self._forget(request.id))
