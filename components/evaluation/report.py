@@ -21,13 +21,9 @@ def report_evaluation(
     ks = sorted({k for each in every.values() for k in each.pass_at})
     report.table(
         f"avg@{samples} with 95 % interval, and pass@k, in percent",
-        ["problems", "number", "avg", *(f"pass@{k}" for k in ks), "tokens", "truncated", "not judged"],
-        [
-            [name, each.problems, str(each.avg), *(_percent(each, k) for k in ks), f"{each.mean_tokens:.0f}",
-             f"{100 * each.truncated:.1f}", each.unjudged]
-            for name, each in every.items()
-        ],
-    )  # fmt: skip
+        ["problems", "number", "avg", *(f"pass@{k}" for k in ks)],
+        [[name, each.problems, str(each.avg), *(_percent(each, k) for k in ks)] for name, each in every.items()],
+    )
     report.intervals(
         "Correct completions", {name: (each.avg.value, each.avg.low, each.avg.high) for name, each in every.items()},
         f"avg@{samples} with its 95 % bootstrap interval over problems",
@@ -35,9 +31,12 @@ def report_evaluation(
     if len(ks) > 1:
         curves = {name: [(float(k), value.value) for k, value in each.pass_at.items()] for name, each in kinds.items()}
         report.lines("pass@k", curves, "k", "share of problems")
-    verdicts = sorted({verdict for each in kinds.values() for verdict in each.verdicts})
-    counts = [[name, *(each.verdicts.get(verdict, 0) for verdict in verdicts)] for name, each in kinds.items()]
-    report.table("Verdicts on completions", ["", *verdicts], counts)
+    verdicts = sorted({verdict for each in every.values() for verdict in each.verdicts})
+    report.table("Completions", ["", "number", "tokens", "cut off", *verdicts], [
+        [name, each.samples, f"{each.mean_tokens:.0f}", f"{100 * each.truncated:.1f} %",
+         *(each.verdicts.get(verdict, 0) for verdict in verdicts)]
+        for name, each in every.items()
+    ])  # fmt: skip
     report.histogram("Length of completions", {
         f"{kind}, {word}": lengths for kind in KINDS for word, passed in (("passed", True), ("failed", False))
         if (lengths := [float(s.tokens) for s in judged if s.kind == kind and s.passed is passed])
