@@ -16,22 +16,32 @@ from components.data.extraction.delimiters import Delimiters
 from components.data.extraction.result import CodeBlock
 from components.data.extraction.slots import CLOSE, OPEN, PLACEHOLDER, Slots
 
+MAX_QUOTES, MAX_LISTS = 4, 12   # levels shown; a page can nest them by the hundred
 LINE = "\ue004"   # a line break that whitespace folding must not see
-DROPPED = ("script", "style", "noscript", "template", "iframe", "object", "embed", "button", "select", "textarea", "input",
-           "svg", "canvas", "audio", "video", "map", "dialog", "datalist", "option")
-_BLOCKS = frozenset(
-    "address article aside blockquote body center dd details dir div dl dt fieldset figcaption figure footer form h1 h2 h3 h4 h5 "
-    "h6 header hr legend li main menu nav ol p pre section summary table tbody td tfoot th thead tr ul caption html hgroup".split()
+DROPPED = ("script", "style", "noscript", "template", "iframe", "object", "embed", "button", "select", "textarea",
+           "input", "svg", "canvas", "title", "audio", "video", "map", "dialog", "datalist", "option")
+_BLOCK_TAGS = (
+    "address article aside blockquote body caption center dd details dir div dl dt fieldset figcaption figure footer form "
+    "h1 h2 h3 h4 h5 h6 header hgroup hr html legend li main menu nav ol p pre section summary table tbody td tfoot th "
+    "thead tr ul"
 )
+_BLOCKS = frozenset(_BLOCK_TAGS.split())
 _HEADINGS = {"h1": "# ", "h2": "## ", "h3": "### ", "h4": "#### ", "h5": "##### ", "h6": "###### "}
 _BOILERPLATE_TAGS = frozenset(["nav", "aside", "footer", "form", "menu"])
 _BOILERPLATE = re.compile(
     r"(?:^|[\s_-])(?:nav\w*|menu|side-?bar|breadcrumbs?|footer|foot|related|recommend\w*|share\w*|sharing|social|"
     r"promo\w*|adverts?|advertisement|ads|sponsor\w*|cookies?|consent|newsletter|subscribe|subscription|popup|modal|banner|"
     r"comments?|respond|disqus|pagination|pager|toc|skip-?link|sr-only|screen-reader\w*|visually-hidden|print-?only|byline|"
-    r"author-?(?:box|bio|info)|post-?meta|entry-?meta|tags?|tagcloud|widget\w*|login|signup|search\w*|masthead|copyright|"
+    r"author-?(?:box|bio|info|date|name)?|\w*bio|post-?meta|entry-?meta|tags?|tagcloud|widget\w*|login|signup|search\w*|"
+    r"masthead|copyright|(?:most-?)?popular|cta|recirc\w*|trending|overlay|lightbox|player|vjs|video\w*|off-?screen|"
+    r"time-?stamp|dateline|published?|topics|categories|read-?more|teaser|follow\w*|"
     r"site-?header|page-?header|jump-?links?|catlinks|mw-editsection|headerlink|noprint|metadata|outbrain|taboola|most-?read|"
     r"hidden|d-none|toolbar|dropdown)(?:$|[\s_-])", re.I)
+_NAVIGATION_TAGS = frozenset(["nav", "footer"])
+_NAVIGATION = re.compile(
+    r"(?:^|[\s_-])(?:nav\w*|breadcrumbs?|footer|share\w*|sharing|social|cookies?|consent|newsletter|pagination|pager|adverts?|"
+    r"advertisement|sponsored|outbrain|taboola|login|signup|skip-?link|mw-editsection|catlinks|most-?read|related-?posts?)"
+    r"(?:$|[\s_-])", re.I)
 _ORDINAL = re.compile(r"st|nd|rd|th|er?|o|a|tm|sm|®|™|°|º|ª", re.I)
 
 
@@ -46,7 +56,8 @@ class Block:
     prefix: str = ""           # Markdown before the first line
     indent: str = ""           # and before the others
     links: float = 0.0         # share of characters inside links
-    boilerplate: bool = False
+    boilerplate: bool = False  # in a part whose markup makes it likely that it is no content
+    navigation: bool = False   # and in one whose markup leaves little doubt
     post: int = -1             # index of the thread's post it belongs to
     slots: bool = False        # holds a formula or code
 
@@ -68,7 +79,8 @@ class _Walk:
     anchor: tuple[_Element, bool] | None = None
     link_depth: int = 0
     link_characters: int = 0
-    boilerplate: int = 0
+    boilerplate: int = 0   # open elements of these kinds
+    navigation: int = 0
     heading: str = ""
     quotes: int = 0
     lists: list[list[int | bool]] = field(default_factory=list)   # [ordered, number, a marker is due]
@@ -96,7 +108,8 @@ class _Walk:
     def _block(self, text: str, anchor: _Element, after: bool) -> Block:
         links = min(1.0, self.link_characters / max(len(text), 1))
         text = self.delimiters.replace(text, self.slots)
-        block = Block(text, "p", anchor, after, links=links, boilerplate=self.boilerplate > 0, post=self.post)
+        block = Block(text, "p", anchor, after, links=links, boilerplate=self.boilerplate > 0,
+                      navigation=self.navigation > 0, post=self.post)
         items = self.slots.get(text)
         block.slots = any(not isinstance(item, str) for item in items)
         if len(items) == 1 and isinstance(items[0], CodeBlock) and PLACEHOLDER.fullmatch(text.strip()):
@@ -104,18 +117,18 @@ class _Walk:
             if self.lists:
                 self.lists[-1][2] = False
             return block
-        quote = "> " * self.quotes
+        quote = "> " * min(self.quotes, MAX_QUOTES)
         if self.heading:
             block.kind, block.prefix = "heading", quote + self.heading
         elif self.lists:
             block.kind = "item" if self.lists[-1][2] else "p"
             ordered, number, due = self.lists[-1]
             mark = (f"{number}. " if ordered else "- ") if due else "  "
-            block.prefix = quote + "  " * (len(self.lists) - 1) + mark
+            block.prefix = quote + "  " * min(len(self.lists) - 1, MAX_LISTS) + mark
             self.lists[-1][2] = False
         elif self.quotes:
             block.kind, block.prefix = "quote", quote
-        block.indent = quote + "  " * len(self.lists)
+        block.indent = quote + "  " * min(len(self.lists), MAX_LISTS)
         return block
 
 
@@ -132,7 +145,7 @@ def read_blocks(root: _Element, delimiters: Delimiters, slots: Slots, posts: Map
     """Blocks below `root` in order. `posts`: elements that hold a post of a thread, and its index."""
     walk = _Walk(slots, delimiters)
     walker = etree.iterwalk(root, events=("start", "end"))
-    regions: list[_Element] = []   # open boilerplate elements
+    regions: list[tuple[_Element, bool]] = []   # open boilerplate elements, and whether they are navigation
     owners: list[tuple[_Element, int]] = []
     for event, element in walker:
         tag = element.tag
@@ -146,6 +159,8 @@ def read_blocks(root: _Element, delimiters: Delimiters, slots: Slots, posts: Map
                 walk.parts.append(LINE)
             elif tag == "a":
                 walk.link_depth += 1
+            elif tag == "span" and element.get("class") == "classifier":   # docutils: a parameter's type
+                walk.parts.append(" : ")
             elif tag in ("sup", "sub"):
                 _open_script(element, walk)
             elif block:
@@ -156,8 +171,10 @@ def read_blocks(root: _Element, delimiters: Delimiters, slots: Slots, posts: Map
                     continue
                 _open_block(element, walk)
             if _is_boilerplate(element, tag):
-                regions.append(element)
+                navigation = tag in _NAVIGATION_TAGS or bool(_NAVIGATION.search(element.get("class") or ""))
+                regions.append((element, navigation))
                 walk.boilerplate += 1
+                walk.navigation += navigation
             walk.add(element.text, element, False)
         else:
             if tag == "a":
@@ -167,8 +184,8 @@ def read_blocks(root: _Element, delimiters: Delimiters, slots: Slots, posts: Map
             elif block:
                 walk.flush()
                 _close_block(element, walk)
-            if regions and regions[-1] is element:
-                regions.pop()
+            if regions and regions[-1][0] is element:
+                walk.navigation -= regions.pop()[1]
                 walk.boilerplate -= 1
             if owners and owners[-1][0] is element:
                 walk.flush()
@@ -209,7 +226,9 @@ def _is_boilerplate(element: _Element, tag: str) -> bool:
     if tag in ("body", "html", "article", "main"):
         return False
     classes, name = element.get("class"), element.get("id")
-    return bool((classes and _BOILERPLATE.search(classes)) or (name and _BOILERPLATE.search(name)))
+    if classes and _BOILERPLATE.search(classes):
+        return True   # an id may be a heading's words: `related-functions` is a section like any other
+    return bool(name) and tag not in ("section", "span", "a") and len(name) <= 24 and bool(_BOILERPLATE.search(name))
 
 
 def _open_script(element: _Element, walk: _Walk) -> None:
@@ -245,10 +264,17 @@ def _data_table(table: _Element, walk: _Walk) -> Block | None:
     lines = ["| " + " | ".join(row + [""] * (width - len(row))) + " |" for row in texts]
     lines.insert(1, "|" + " --- |" * width)
     links = sum(len("".join(a.itertext())) for a in table.iter("a")) / max(sum(lengths), 1)
-    first = next(cell for row, line in zip(rows, texts, strict=True) for cell, text in zip(row, line, strict=True) if text)
+    cells = [cell for row in rows for cell in row]
+    first = next(cell for cell, length in zip(cells, lengths, strict=True) if length)
     text = "\n".join(lines)
-    return Block(text, "table", first, False, links=min(1.0, links), boilerplate=walk.boilerplate > 0
-                 or _is_boilerplate(table, "table"), post=walk.post, slots=OPEN in text)
+    return Block(
+        text, "table", first, False,
+        links=min(1.0, links),
+        boilerplate=walk.boilerplate > 0 or _is_boilerplate(table, "table"),
+        navigation=walk.navigation > 0 or bool(_NAVIGATION.search(table.get("class") or "")),
+        post=walk.post,
+        slots=OPEN in text,
+    )
 
 
 def _cell(cell: _Element, walk: _Walk) -> str:

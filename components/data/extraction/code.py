@@ -1,4 +1,4 @@
-"""Code blocks: exact text and indentation, without gutters, copy buttons and prompts, with the language the page names."""
+"""Code blocks: exact text and indentation, no gutters, copy buttons and prompts, and the language the page names."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from components.data.extraction.slots import Slots
 _CANDIDATES = etree.XPath(
     "//pre | //code | //tt | //kbd | //samp | //table[.//pre or .//code or .//td[contains(@class, 'code')]] | "
     "//textarea[contains(@class, 'code') or contains(@class, 'brush')] | //listing | //xmp | "
-    "//div[contains(@class, 'syntaxhighlighter') or contains(@class, 'crayon-syntax') or contains(@class, 'ltx_listing') "
-    "or contains(@class, 'CodeMirror-code') or contains(@class, 'de1') or contains(@class, 'code-view')] | "
+    "//div[contains(@class, 'syntaxhighlighter') or contains(@class, 'crayon-syntax') or "
+    "contains(@class, 'ltx_listing') or contains(@class, 'CodeMirror-code') or contains(@class, 'de1') or contains(@class, 'code-view')] | "
     "//ol[contains(@class, 'linenums') or contains(@class, 'hljs-ln') or contains(@class, 'dp-')]"
 )
-_MATH = re.compile(r"(?:^|\s)(?:math|js-render-math|math-inline|math-block|math-display|katex|language-math|tex2jax_process)(?:\s|$)")
+_MATH = re.compile(
+    r"(?:^|\s)(?:math|js-render-math|math-inline|math-block|math-display|katex|language-math|tex2jax_process)(?:\s|$)")
 _GUTTER = re.compile(
     r"(?:^|\s)(?:[\w-]*gutter[\w-]*|[\w-]*line[_-]?num[\w-]*|[\w-]*lineno[\w-]*|blob-num|hljs-ln-n\w*|ln|lnt|lnos|crayon-nums?|"
     r"pre-numbering|rownumber|ltx_tag_listingline)(?:\s|$)", re.I)
@@ -25,28 +26,39 @@ _CONTROL = re.compile(
     r"(?:^|[\s_-])(?:copy\w*|btn\w*|button\w*|clipboard\w*|toolbar|lang-label|code-lang|headerlink)(?:$|[\s-])", re.I)
 _SPECIAL = etree.XPath(
     ".//*[self::br or self::div or self::li or self::p or self::tr or self::button or self::sup or self::img or "
-    "@data-line-number or @unselectable or contains(@class, 'line') or contains(@class, 'ln') or contains(@class, 'gutter') or "
-    "contains(@class, 'num') or contains(@class, 'copy') or contains(@class, 'button') or contains(@class, 'toolbar') or "
-    "contains(@class, 'prompt') or contains(@style, 'user-select') or contains(@class, 'headerlink')]"
+    "@data-line-number or @unselectable or contains(@class, 'line') or contains(@class, 'ln') or "
+    "contains(@class, 'gutter') or contains(@class, 'num') or contains(@class, 'copy') or contains(@class, 'button') or "
+    "contains(@class, 'toolbar') or contains(@class, 'prompt') or contains(@style, 'user-select') or contains(@class, 'headerlink')]"
 )
+_LINE_CLASSES = frozenset(["line", "code-line", "token-line", "view-line", "cl", "crayon-line", "ltx_listingline"])
 _LINES = {"div", "li", "p", "tr", "ol", "ul", "table", "tbody"}
 _LANGUAGE = re.compile(
-    r"(?:^|\s)(?:language-|lang-|lang:|highlight-source-|highlight-text-|highlight-|brush:\s*|prettyprint lang-|code-|sourceCode |"
-    r"src-|listing-|hljs language-|EnlighterJSRAW-|mw-highlight-lang-|cm-s-)([A-Za-z0-9+#.-]{1,24})", re.I)
-_BARE = re.compile(r"(?:^|\s)(?:hljs|sourceCode|prettyprint|programlisting|src|highlight|brush|codehilite|code|chroma|shiki)(?:\s|$)")
-_KNOWN = frozenset(
-    "python python3 py pycon javascript js typescript ts tsx jsx java c cpp c++ csharp cs c# go golang rust ruby rb php perl swift "
-    "kotlin scala haskell hs lua r matlab octave julia fortran pascal ada lisp clojure scheme erlang elixir ocaml fsharp sql "
-    "mysql postgresql plsql sqlite bash sh shell console zsh powershell ps1 batch html xml css scss less json yaml yml toml ini "
-    "makefile cmake dockerfile docker nginx diff latex tex bibtex markdown md asm nasm verilog vhdl vb vbnet dart groovy "
-    "objectivec objc d nim zig prolog sas stata gnuplot awk sed vim graphql protobuf solidity cuda glsl http text plaintext".split()
+    r"(?:^|\s)(?:language-|lang-|lang:|highlight-source-|highlight-text-|highlight-|brush:\s*|prettyprint lang-|code-|"
+    r"sourceCode |src-|listing-|hljs language-|EnlighterJSRAW-|mw-highlight-lang-|cm-s-)([A-Za-z0-9+#.-]{1,24})", re.I)
+_BARE = re.compile(
+    r"(?:^|\s)(?:hljs|sourceCode|prettyprint|programlisting|src|highlight|brush|codehilite|code|chroma|shiki)(?:\s|$)")
+_LANGUAGES = (
+    "python python3 ipython3 py pycon javascript js typescript ts tsx jsx java c cpp c++ csharp cs c# go golang rust ruby rb "
+    "php perl swift kotlin scala haskell hs lua r matlab octave julia fortran pascal ada lisp clojure scheme erlang elixir "
+    "ocaml fsharp sql mysql postgresql plsql sqlite bash sh shell console zsh powershell ps1 batch html xml css scss less "
+    "json yaml yml toml ini makefile cmake dockerfile docker nginx diff latex tex bibtex markdown md asm nasm verilog vhdl "
+    "vb vbnet dart groovy objectivec objc d nim zig prolog sas stata gnuplot awk sed vim graphql protobuf solidity cuda glsl "
+    "http text plaintext"
 )
-_NO_LANGUAGE = frozenset("default none text plaintext plain nohighlight no-highlight auto source block snippet wrapper".split())
-_ALIASES = {"py": "python", "python3": "python", "js": "javascript", "ts": "typescript", "c++": "cpp", "golang": "go", "rb": "ruby",
-            "hs": "haskell", "shell": "bash", "sh": "bash", "yml": "yaml", "c#": "csharp", "cs": "csharp", "ipython3": "python"}
+_KNOWN = frozenset(_LANGUAGES.split())
+_NO_LANGUAGE = frozenset([
+    "default", "none", "text", "plaintext", "plain", "nohighlight", "no-highlight", "auto", "source", "block", "snippet",
+    "wrapper",
+])
+_AMBIGUOUS = ("code-", "highlight-", "src-", "cm-s-")   # prefixes that stand before much else than languages
+_ALIASES = {
+    "py": "python", "python3": "python", "ipython3": "python", "js": "javascript", "ts": "typescript", "c++": "cpp",
+    "golang": "go", "rb": "ruby", "hs": "haskell", "shell": "bash", "sh": "bash", "yml": "yaml", "c#": "csharp", "cs": "csharp",
+}
 _NUMBERED = re.compile(r"[ \t]*(\d{1,5})(?:[.:|]|(?=\s|$))[ \t]?(.*)")
 _DIGITS = re.compile(r"[\d\s.:]+")
-_PROMPT = re.compile(r"(?:>>>|\.\.\.|In \[\d+\]:|\$|irb\([^)]*\)[^>]*>|mysql>|postgres=[#>]|sqlite>|julia>|ghci>|scala>|>)(?: |$)")
+_PROMPT = re.compile(
+    r"(?:>>>|\.\.\.|In \[\d+\]:|\$|irb\([^)]*\)[^>]*>|mysql>|postgres=[#>]|sqlite>|julia>|ghci>|scala>)(?: |$)")
 MAX_INLINE = 200   # characters of inline code
 
 
@@ -91,7 +103,8 @@ def _read(element: _Element) -> CodeBlock | str | None:
 
 
 def _block(element: _Element, text: str) -> CodeBlock:
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\xa0", " ").replace("\u200b", "").replace("\ufeff", "")
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\xa0", " ")
+    text = text.replace("\u200b", "").replace("\ufeff", "")
     lines = [line.rstrip() for line in text.split("\n")]
     while lines and not lines[0]:
         lines.pop(0)
@@ -102,7 +115,7 @@ def _block(element: _Element, text: str) -> CodeBlock:
 
 
 def _text(element: _Element) -> str:
-    """The text of an element as it is shown: a line for every `br` and line element, nothing for gutters and buttons."""
+    """The text of an element as it is shown: a line for each `br` and line element, nothing for gutters."""
     special = _SPECIAL(element)
     plain = "".join(element.itertext())
     if not special:
@@ -142,7 +155,8 @@ def _is_gutter(node: _Element) -> bool:
     if node.tag in ("button", "img"):
         return True
     classes = node.get("class") or ""
-    unselectable = "user-select:none" in (node.get("style") or "").replace(" ", "") or node.get("unselectable") is not None
+    style = (node.get("style") or "").replace(" ", "")
+    unselectable = "user-select:none" in style or node.get("unselectable") is not None
     if unselectable or node.get("data-line-number") is not None or _GUTTER.search(classes):
         text = "".join(node.itertext())
         return not text.strip() or bool(_DIGITS.fullmatch(text))
@@ -150,8 +164,7 @@ def _is_gutter(node: _Element) -> bool:
 
 
 def _is_line(node: _Element) -> bool:
-    words = (node.get("class") or "").split()
-    return any(word in ("line", "code-line", "token-line", "view-line", "cl", "crayon-line", "ltx_listingline") for word in words)
+    return not _LINE_CLASSES.isdisjoint((node.get("class") or "").split())
 
 
 def _table(table: _Element) -> str | None:
@@ -164,7 +177,8 @@ def _table(table: _Element) -> str | None:
         kept = []
         for cell in cells:
             text = "".join(cell.itertext())
-            if _GUTTER.search(cell.get("class") or "") or (len(cells) == 2 and cell is cells[0] and _DIGITS.fullmatch(text)):
+            is_first_of_two = len(cells) == 2 and cell is cells[0]
+            if _GUTTER.search(cell.get("class") or "") or (is_first_of_two and _DIGITS.fullmatch(text)):
                 gutters += 1
             else:
                 kept.append(cell)
@@ -199,7 +213,8 @@ def _language(element: _Element) -> str:
 def _class_language(classes: str) -> str:
     for match in _LANGUAGE.finditer(classes):
         name = match[1].lower().rstrip(".-")
-        if name not in _NO_LANGUAGE and (name in _KNOWN or not match[0].strip().lower().startswith(("code-", "highlight-", "src-", "cm-s-"))):
+        ambiguous = match[0].strip().lower().startswith(_AMBIGUOUS)
+        if name not in _NO_LANGUAGE and (name in _KNOWN or not ambiguous):
             return _ALIASES.get(name, name)
     if _BARE.search(classes):
         for word in classes.lower().split():
@@ -214,7 +229,7 @@ def _without_numbers(lines: list[str]) -> list[str]:
     if len(lines) < 3 or not all(matches):
         return lines
     numbers = [int(match[1]) for match in matches if match]
-    if numbers != list(range(numbers[0], numbers[0] + len(numbers))) or numbers[0] > 1 and len(lines) < 5:
+    if numbers != list(range(numbers[0], numbers[0] + len(numbers))) or (numbers[0] > 1 and len(lines) < 5):
         return lines
     return [match[2] for match in matches if match]
 
@@ -222,7 +237,6 @@ def _without_numbers(lines: list[str]) -> list[str]:
 def _without_prompts(lines: list[str]) -> list[str]:
     """Prompts go where every line has one; in a transcript they stay, being what tells input from output."""
     filled = [line for line in lines if line]
-    if not filled or not all(_PROMPT.match(line) for line in filled) or all(line.startswith(">") and not line.startswith(">>>")
-                                                                           for line in filled):
+    if not filled or not all(_PROMPT.match(line) for line in filled):
         return lines
     return [_PROMPT.sub("", line, count=1) for line in lines]

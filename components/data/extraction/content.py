@@ -1,8 +1,8 @@
 """Main content: which blocks of a page belong to it.
 
 Resiliparse decides, block by block: a mark before every block shows in its text which ones it kept. What its rules lose
-inside the main content (code, formulas, headings, paragraphs between kept ones) is taken back, what is plainly boilerplate
-goes.
+inside the main content (code, formulas, headings, paragraphs between kept ones) is taken back, what is plainly
+boilerplate goes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,19 @@ from resiliparse.extract.html2text import extract_plain_text
 from components.data.extraction.blocks import Block
 
 _MARK = re.compile("\ue002([0-9]+)\ue003")
+_LABELS = re.compile(
+    r"(?:advertise?ment|report this ad|sponsored.*|share(?: this| on).*|share|tweet|print|e-?mail|follow us.*|sign up.*|"
+    r"subscribe.*|read more|continue reading.*|(?:related|recommended|suggested|trending|popular|more) "
+    r"(?:articles?|posts?|stor(?:y|ies)|searches|topics|news|reading|links).*|(?:topics|tags|categor(?:y|ies)|filed under|"
+    r"posted (?:in|by|on)|published(?: on)?|last (?:updated|modified)|updated)\b.*|\d* ?comments?(?: \(\d+\))?|"
+    r"leave a (?:comment|reply).*|copyright.*|all rights reserved.*|©.*|terms (?:&|and|of) .*|privacy policy.*|powered by.*|"
+    r"back to top|skip to .*|loading.*|\d+ (?:shares?|likes?|views?|min(?:ute)?s? read)|share this.*|log ?in.*)", re.I)
 _LEAST = 200       # characters; less than this kept, and the page is read by link density alone
+_CLIMB = 2
+_CONTENT = re.compile(
+    r"(?:^|[\s_-])(?:article|post|entry|story|page|main|markdown|mw-parser|document|doc|lesson|chapter)[_-]?"
+    r"(?:body|content|text|output)(?:$|[\s_-])|"
+    r"(?:^|\s)(?:markdown|rst-content|body|document|content)(?:$|\s)|articleBody", re.I)
 _MAIN_SHARE = 0.75   # of the kept characters that the main container holds
 
 
@@ -34,14 +46,31 @@ def choose(root: _Element, blocks: Sequence[Block]) -> list[bool]:
     text = extract_plain_text(html, main_content=True, alt_texts=False, comments=False, post_meta=False)
     voted = {int(number) for number in _MARK.findall(text)}
     keep = [index in voted and not _is_link_list(block) for index, block in enumerate(blocks)]
-    kept = sum(len(block.text) for block, kept in zip(blocks, keep, strict=True) if kept)
+    for is_chaff in (lambda block: block.navigation, _is_label):
+        firm = [wanted and not is_chaff(block) for block, wanted in zip(blocks, keep, strict=True)]
+        if _characters(blocks, firm) > 0.6 * _characters(blocks, keep):   # else the whole page sits in such an element
+            keep = firm
+    kept = _characters(blocks, keep)
     if kept < _LEAST:
         wide = [keep[index] or not (block.boilerplate or _is_link_list(block)) for index, block in enumerate(blocks)]
-        if sum(len(block.text) for block, kept in zip(blocks, wide, strict=True) if kept) > 2 * kept:
+        if _characters(blocks, wide) > 2 * kept:
             return wide
         return keep
     _take_back(blocks, keep)
     return keep
+
+
+def _is_label(block: Block) -> bool:
+    """Short text that belongs to the site and not to the page's subject."""
+    if block.slots or block.kind in ("code", "table"):
+        return False
+    if block.boilerplate and (len(block.text) < 140 or block.links > 0.3) and not block.prefix == "# ":
+        return True
+    return len(block.text) < 80 and bool(_LABELS.fullmatch(block.text))
+
+
+def _characters(blocks: Sequence[Block], keep: Sequence[bool]) -> int:
+    return sum(len(block.text) for block, wanted in zip(blocks, keep, strict=True) if wanted)
 
 
 def _is_link_list(block: Block) -> bool:
@@ -55,6 +84,9 @@ def _take_back(blocks: Sequence[Block], keep: list[bool]) -> None:
     first = keep.index(True)
     last = len(keep) - 1 - keep[::-1].index(True)
     for index, block in enumerate(blocks):
+        if keep[index] and container is not None and not inside[index]:
+            prose = len(block.text) >= 140 and block.links < 0.2 and not block.boilerplate
+            keep[index] = prose or block.prefix == "# " or block.slots or _is_within(block.home, container)
         if keep[index] or not inside[index]:
             continue
         prose = len(block.text) >= 60 and block.links < 0.3 and first < index
@@ -82,7 +114,23 @@ def _container(blocks: Sequence[Block], keep: Sequence[bool]) -> _Element | None
                 weights[element] += len(block.text)
                 depths[element] = len(chain) - height
     holders = [element for element, weight in weights.items() if weight >= total * _MAIN_SHARE]
-    return max(holders, key=lambda element: depths[element], default=None)
+    container = max(holders, key=lambda element: depths[element], default=None)
+    return None if container is None else _widened(container)
+
+
+def _widened(container: _Element) -> _Element:
+    """The outermost element that markup calls the content, at most `_CLIMB` wrappers above each other."""
+    widest = container
+    missed = 0
+    for ancestor in container.iterancestors():
+        if ancestor.tag in ("body", "html") or missed > _CLIMB:
+            break
+        classes = f"{ancestor.get('class') or ''} {ancestor.get('id') or ''}"
+        if ancestor.tag in ("section", "article", "main") or ancestor.get("role") == "main" or _CONTENT.search(classes):
+            widest, missed = ancestor, 0
+        else:
+            missed += 1
+    return widest
 
 
 def _is_within(element: _Element, container: _Element) -> bool:

@@ -6,6 +6,7 @@ inline elements.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from dataclasses import dataclass
@@ -14,37 +15,42 @@ from components.data.extraction.result import Formula
 from components.data.extraction.slots import Slots
 from components.data.extraction.tex import strip_wrapping, surely_tex
 
-_PAIRS = re.compile(r"""(inlineMath|displayMath)["']?\s*[:=]\s*(?:\{[^{}]*?\[\+\]["']?\s*:\s*)?(\[\s*\[.{0,500}?\]\s*,?\s*\])""", re.S)
+_PAIRS = re.compile(
+    r"""(inlineMath|displayMath)["']?\s*[:=]\s*(?:\{[^{}]{0,100}?\[\+\]["']?\s*:\s*)?(\[\s*\[.{0,500}?\]\s*,?\s*\])""", re.S)
 _PAIR = re.compile(r"""\[\s*(["'])(.{1,40}?)\1\s*,\s*(["'])(.{1,40}?)\3\s*\]""")
-_KATEX = re.compile(r"""\{\s*["']?left["']?\s*:\s*(["'])(.{1,40}?)\1\s*,\s*["']?right["']?\s*:\s*(["'])(.{1,40}?)\3([^{}]{0,100})\}""")
+_KATEX = re.compile(
+    r"""\{\s*["']?left["']?\s*:\s*(["'])(.{1,40}?)\1\s*,\s*["']?right["']?\s*:\s*(["'])(.{1,40}?)\3([^{}]{0,100})\}""")
 _ENGINES = ("mathjax", "katex", "tex2jax", "asciimath", "jsmath", "latexit", "mathml")
 _ENVIRONMENTS = "equation|align|alignat|flalign|gather|multline|eqnarray|displaymath|aligned|split|math"
 _TAGS = re.compile(r"\[(itex|imath|tex|math|latex|inlinemath)\](.+?)\[/\1\]", re.S | re.I)
 _WORDPRESS = re.compile(r"\$latex\s+(.+?)(?<!\\)\$", re.S)
 _BARE_DOLLARS = re.compile(r"(?<![\\$\w])\$(?=[^\s$])([^$\n]{1,300}?)(?<=[^\s\\$])\$(?![\d$])")
+Rule = tuple[re.Pattern[str], bool, str, bool]   # pattern, display, origin, whether its content must look like TeX
 LONGEST = 5000   # characters in a delimited formula
 
 
 @dataclass(frozen=True)
 class Delimiters:
-    """The patterns of a page: (compiled pattern, display, origin, whether its content must look like TeX)."""
+    """The patterns of a page, in the order they are tried."""
 
-    patterns: tuple[tuple[re.Pattern[str], bool, str, bool], ...]
+    patterns: tuple[Rule, ...]
     hints: tuple[str, ...]   # a text with none of these has no formula
 
     def replace(self, text: str, slots: Slots) -> str:
         """`text` with its delimited formulas as placeholders."""
         if not any(hint in text for hint in self.hints):
             return text
-        for pattern, display, origin, doubtful in self.patterns:
-            def put(match: re.Match[str], display: bool = display, origin: str = origin, doubtful: bool = doubtful) -> str:
-                tex = strip_wrapping(match[match.lastindex or 0])
-                if not tex or (doubtful and not surely_tex(tex)):
-                    return match[0]
-                return slots.put(Formula(tex, display, origin))
-
-            text = pattern.sub(put, text)
+        for rule in self.patterns:
+            text = rule[0].sub(functools.partial(_put, rule=rule, slots=slots), text)
         return text
+
+
+def _put(match: re.Match[str], rule: Rule, slots: Slots) -> str:
+    _, display, origin, doubtful = rule
+    tex = strip_wrapping(match[match.lastindex or 0])
+    if not tex or (doubtful and not surely_tex(tex)):
+        return match[0]
+    return slots.put(Formula(tex, display, origin))
 
 
 def read_delimiters(html: str) -> Delimiters:
@@ -52,13 +58,14 @@ def read_delimiters(html: str) -> Delimiters:
     lower = html.lower()
     engine = any(name in lower for name in _ENGINES)
     configured = _configured(html) if engine else []
-    patterns = [
+    environment = rf"(\\begin\{{({_ENVIRONMENTS})\*?\}}(?:.{{1,{LONGEST}}}?)\\end\{{\2\*?\}})"
+    patterns: list[Rule] = [
         (_WORDPRESS, False, "wordpress", False),
         (_TAGS, False, "tag", False),
         (_between("$$", "$$"), True, "mathjax", not engine),
         (_between("\\[", "\\]"), True, "mathjax", not engine),
         (_between("\\(", "\\)"), False, "mathjax", not engine),
-        (re.compile(rf"(\\begin\{{({_ENVIRONMENTS})\*?\}}(?:.{{1,{LONGEST}}}?)\\end\{{\2\*?\}})", re.S), True, "mathjax", False),
+        (re.compile(environment, re.S), True, "environment", False),
     ]
     hints = ["$", "\\(", "\\[", "\\begin", "[/"]
     if engine:
@@ -71,7 +78,7 @@ def read_delimiters(html: str) -> Delimiters:
             patterns.append((_between("`", "`"), False, "asciimath", False))
             hints.append("`")
     patterns.append((_BARE_DOLLARS, False, "dollars", True))
-    return Delimiters(tuple((p, d, o, q) for p, d, o, q in patterns), tuple(hints))
+    return Delimiters(tuple(patterns), tuple(hints))
 
 
 def _configured(html: str) -> list[tuple[str, str, bool]]:

@@ -18,7 +18,8 @@ def decode(html: bytes, content_type: str = "") -> str:
     """Decode a page.
 
     The order is the HTML standard's (byte order mark, HTTP header, `meta`), with two differences: what is valid UTF-8
-    and not plain ASCII is UTF-8 whatever the page says, and an encoding that does not fit the bytes gives way to detection.
+    and not plain ASCII is UTF-8 whatever the page says, and an encoding that does not fit the bytes gives way to
+    detection.
     """
     for mark, encoding in _BOMS:
         if html.startswith(mark):
@@ -51,7 +52,7 @@ def _decode_as(html: bytes, label: str) -> str:
         try:
             if name and codecs.lookup(name)._is_text_encoding:
                 return html.decode(name, "replace")
-        except LookupError:
+        except (LookupError, UnicodeError):   # unknown; or one that cannot replace (idna)
             continue
     return ""
 

@@ -1,7 +1,7 @@
 """From a page to its Markdown: the order in which everything happens.
 
-1. Decode, clean, parse (lxml). 2. Code, then formulas, become placeholders. 3. A thread's posts, or the page's blocks by
-their kind. 4. Main content. 5. Markdown, placeholders restored last.
+1. Decode, clean, parse (lxml). 2. Code, then formulas, become placeholders. 3. The page becomes a list of blocks.
+4. Of these, a thread's posts or the main content are kept. 5. Markdown, placeholders restored last.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from components.data.extraction.threads import PostMark, ThreadMark, find_thread
 
 MAX_CHARACTERS = 20_000_000
 MAX_NODES = 300_000
-MAX_DEPTH = 250
+MAX_DEPTH = 600
 _HIDDEN = {   # what must stand in the page for its XPath to be worth a walk
     " hidden": "@hidden",
     "display:none": "contains(@style, 'display:none')",

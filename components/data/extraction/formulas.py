@@ -23,8 +23,8 @@ Found = tuple[str, bool, str]   # TeX, display, origin
 _CLASS_WORDS = ("math", "Math", "katex", "tex", "TeX", "formula", "equation", "mjx", "jax", "ltx_")
 _DATA = ("data-tex", "data-latex", "data-formula", "data-math", "data-equation", "data-katex", "data-expr",
          "data-mathml", "data-original-tex", "data-math-tex", "data-tex-source", "data-latex-code")
-_TAGS = ("math", "mml:math", "m:math", "mathml:math", "mjx-container", "d-math", "math-renderer", "tex-math", "amp-mathml",
-         "math-field", "tex", "latex", "inline-math", "la-tex", "svg")
+_TAGS = ("math", "mml:math", "m:math", "mathml:math", "mjx-container", "d-math", "math-renderer", "tex-math",
+         "amp-mathml", "math-field", "tex", "latex", "inline-math", "la-tex", "svg")
 _MATHJAX_OUTPUT = re.compile(r"^(?:MathJax|MathJax_Display|MathJax_SVG|MathJax_SVG_Display|MathJax_CHTML|mjx-chtml|"
                              r"MJXc-display|MathJax_MathML|MathJax_PHTML|MathJax_PlainSource|MathJax_Processed)$")
 _CONTAINERS = {"katex-display", "katex", "mwe-math-element", "texhtml-katex", "math-katex", "ltx_Math"}
@@ -32,15 +32,18 @@ _TEXT_CLASSES = {
     "math", "tex", "latex", "TeX", "LaTeX", "math-container", "math-tex", "arithmatex", "mathjax", "MathJax_Preview",
     "math-inline", "math-display", "math-block", "inline-math", "display-math", "js-render-math", "katex-src", "mathtex",
     "tex2jax_process", "inline-formula", "disp-formula", "inline-equation", "display-equation", "formula", "equation",
-    "language-math", "tex-math", "mathjax-inline", "mathjax-block", "jax", "math-formula", "latex-formula", "tex-formula", "nolink-math",
-    "mathquill", "mathquill-embedded-latex", "texmath", "wp-katex-eq", "katex-eq", "math_inline", "math_display", "tex-span",
+    "language-math", "tex-math", "mathjax-inline", "mathjax-block", "jax", "math-formula", "latex-formula",
+    "tex-formula", "nolink-math", "mathquill", "mathquill-embedded-latex", "texmath", "wp-katex-eq", "katex-eq",
+    "math_inline", "math_display", "tex-span",
 }
+_PLAIN_CLASSES = frozenset(["formula", "equation", "tex", "latex", "math"])   # whose TeX may be a mere letter
 _DISPLAY_CLASSES = re.compile(r"display|block|disp-|katex-eq-block|ltx_equation", re.I)
 _IMAGE_CLASSES = re.compile(r"math|\btex\b|latex|equation|formula|wiris", re.I)
 _IMAGE_URL = re.compile(
     r"codecogs|mathtex|mimetex|latex2png|texrender|forkosh|latex\.php|chart\.(?:apis\.)?google|googleapis\.com/chart|"
     r"render/math|/equation\?|upmath|s2cms|quicklatex|math\.now\.sh|/latex|/tex/|tex\.cgi|/math/render|eq\.latex|/svg\.image|"
     r"/gif\.latex|/png\.latex|/svg\.latex|texify|latexmath|wikimedia\.org/api/rest_v1/media/math", re.I)
+_IMAGE_OPTIONS = re.compile(r"^(?:\\(?:dpi\{\d+\}|[bf]g_\w+|inline|large|Large|small|huge|fn_\w+|displaystyle)\s*)+")
 _QUERY = re.compile(r"[?&](?:tex|latex|math|chl|eq|equation|formula|from|expr|code|t|l)=([^&#]+)", re.I)
 _WIRIS = str.maketrans("«»¨§´", "<>\"&'")
 _PARSER = etree.HTMLParser(encoding="utf-8", no_network=True, huge_tree=False)
@@ -175,7 +178,8 @@ def _container(element: _Element, classes: list[str]) -> Found | None:
         if found:
             parent = element.getparent()
             around = parent.get("class") or "" if parent is not None else ""
-            return found[0], display or found[1] or "katex-display" in around, "katex" if "katex" in str(classes) else found[2]
+            display = display or found[1] or "katex-display" in around
+            return found[0], display, "katex" if "katex" in " ".join(classes) else found[2]
     return _data(element, classes)
 
 
@@ -209,13 +213,14 @@ def _text(element: _Element, name: str, classes: list[str]) -> Found | None:
     tex, display, delimited = undelimit(text)
     if not tex or not (delimited or maybe_tex(tex)) or "\\)" in tex or ("$" in tex and not delimited):
         return None
-    strong = tagged or delimited or surely_tex(tex) or not {"formula", "equation", "tex", "latex", "math"}.isdisjoint(classes)
+    strong = tagged or delimited or surely_tex(tex) or not _PLAIN_CLASSES.isdisjoint(classes)
     wide = name == "div" or element.get("display") is not None or any(_DISPLAY_CLASSES.search(word) for word in classes)
     return (tex, (display or wide) if delimited or wide else False, "element") if strong else None
 
 
 def _svg(svg: _Element) -> Found | None:
-    for label in (svg.get("data-tex"), svg.get("data-latex"), svg.get("aria-label"), svg.findtext("title"), svg.findtext("desc")):
+    labels = [svg.get(name) for name in ("data-tex", "data-latex", "aria-label")]
+    for label in [*labels, svg.findtext("title"), svg.findtext("desc")]:
         if label:
             tex, display, delimited = undelimit(label)
             if delimited or surely_tex(tex):
@@ -226,13 +231,14 @@ def _svg(svg: _Element) -> Found | None:
 def _image(image: _Element) -> Found | None:
     alt = " ".join((image.get("alt") or image.get("title") or "").split())
     classes = image.get("class") or ""
-    source = next((image.get(name) for name in ("src", "data-src", "data-lazy-src", "data-original") if image.get(name)), "")
+    sources = [image.get(name) for name in ("src", "data-src", "data-lazy-src", "data-original")]
+    source = next(filter(None, sources), "")
     tex, display, delimited = undelimit(alt)
     display = display or "display" in classes
     if maybe_tex(tex) and (delimited or (surely_tex(tex) and re.search(r"\\[a-zA-Z]{2,}|[_^]\{|\S\^\S", tex))):
         return tex, display, "image alt"
-    if _IMAGE_URL.search(source or ""):
-        from_url = _tex_in_url(source or "")
+    if _IMAGE_URL.search(source):
+        from_url = _tex_in_url(source)
         if from_url:
             return from_url, display, "image url"
         if tex and maybe_tex(tex):
@@ -246,12 +252,12 @@ def _tex_in_url(url: str) -> str:
     """TeX that an image service was asked to draw."""
     match = _QUERY.search(url)
     if match:
-        tex = unquote_plus(match[1]) if "+" not in unquote(match[1]) or " " in unquote_plus(match[1]) else unquote(match[1])
+        tex = unquote_plus(match[1])
     else:
         parts = urlsplit(url)
         tex = unquote(parts.query or parts.path.rpartition("/svg/")[2] or parts.path.rpartition("/")[2])
         if re.search(r"\.(?:png|gif|svg|jpe?g|webp)$", tex):
             return ""
     tex, _, delimited = undelimit(strip_wrapping(tex))
-    tex = re.sub(r"^(?:\\(?:dpi\{\d+\}|bg_\w+|fg_\w+|inline|large|Large|small|huge|fn_\w+|displaystyle)\s*)+", "", tex).strip()
+    tex = _IMAGE_OPTIONS.sub("", tex).strip()
     return tex if tex and (delimited or surely_tex(tex) or (match is not None and maybe_tex(tex))) else ""

@@ -1,4 +1,4 @@
-"""The extraction stage: every page in a bounded worker process, what survived measured, the rest kept with its reason."""
+"""The extraction stage: every page in a bounded worker process, survival measured, the rest kept with its reason."""
 
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ def extract_shard(pages: list[Record], config: Config) -> Mapped:
 
 def _record(page: Record, document: dict[str, Any]) -> Record:
     own = {name: document[name] for name in ("title", "text", "formulas", "code_blocks", "thread")}
-    return {"id": page["id"], "url": page["url"], "source": page["source"], **own, "language": "", "domain": "", "scores": {}}
+    origin = {name: page[name] for name in ("id", "url", "source")}
+    return {**origin, **own, "language": "", "domain": "", "scores": {}}
 
 
 def _count(document: dict[str, Any], counts: Counter[str]) -> None:
@@ -91,8 +92,8 @@ def _report(counts: Counter[str], outputs: Outputs) -> None:
         there, kept = counts[f"{name}_in_html"], counts[f"{name}_in_text"]
         rows.append([what, there, kept, f"{kept / there:.1%}" if there else "none there"])
     report.table("Survival", ["", "in the HTML", "in the text", "share"], rows)
-    names = ["pages", "documents", "rejected", "characters", "documents_with_formulas", "formulas", "documents_with_code",
-             "code_blocks", "threads", "posts", "formulas_outside_content", "code_blocks_outside_content"]
+    names = ["pages", "documents", "rejected", "characters", "documents_with_formulas", "formulas",
+             "documents_with_code", "code_blocks", "threads", "posts", "formulas_outside_content", "code_blocks_outside_content"]
     report.table("Counts", ["", "number"], [[name.replace("_", " "), counts[name]] for name in names])
     for title, prefix in (("Formulas by their markup", "formulas."), ("Threads by software", "threads.")):
         shares = {name.removeprefix(prefix): float(n) for name, n in sorted(counts.items()) if name.startswith(prefix)}
@@ -108,7 +109,8 @@ def _samples(outputs: Outputs) -> None:
     parts = sorted(directory.glob("part-*.parquet"))
     documents = [row for part in parts[:4] for row in read_parquet(part)]
     if documents:
-        outputs.report.histogram("Document length", {"documents": [len(row["text"]) for row in documents]}, "characters")
+        lengths = [float(len(row["text"])) for row in documents]
+        outputs.report.histogram("Document length", {"documents": lengths}, "characters")
     chosen = documents[:: max(1, len(documents) // SAMPLES)][:SAMPLES]
     outputs.report.samples(
         "Extracted pages", [(f"{row['title']} · {row['url']}", row["text"][:2500]) for row in chosen]

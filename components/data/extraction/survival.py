@@ -1,7 +1,8 @@
 """What share of a page's formulas and code lines is in a text: a measure that shares no rule with the extractor.
 
 It reads the raw HTML with regular expressions, knows only markup that leaves no doubt, and looks for each formula's TeX
-and each code line in any extractor's text. So it judges other extractors by the same yardstick (`benchmarks/extraction.py`).
+and each code line in any extractor's text. So it judges other extractors by the same yardstick
+(`benchmarks/extraction.py`).
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ class Survival:
 def measure(html: str, text: str) -> Survival:
     """Compare a page with a text extracted from it.
 
-    A formula is kept where its TeX stands in the text, white space and `\\displaystyle` aside; a code line where a line of
-    the text equals it, indentation included, prompt aside.
+    A formula is kept where its TeX stands in the text, white space and `\\displaystyle` aside; a code line where a line
+    of the text equals it, indentation included, prompt aside.
     """
     formulas = {form for form in map(_normal, find_formulas(html)) if form}
     flat = _normal(text)

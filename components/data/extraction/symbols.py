@@ -62,7 +62,8 @@ ACCENTS: dict[str, dict[str, str]] = {
         "^": "hat", "ˆ": "hat", "̂": "hat", "~": "tilde", "˜": "tilde", "∼": "tilde", "¯": "bar", "‾": "overline",
         "―": "overline", "_": "overline", "→": "vec", "⃗": "vec", "˙": "dot", ".": "dot", "¨": "ddot", "..": "ddot",
         "⏞": "overbrace", "︷": "overbrace", "ˇ": "check", "˘": "breve", "´": "acute", "`": "grave",
-        "⟶": "overrightarrow", "←": "overleftarrow", "↔": "overleftrightarrow", "−": "overline", "-": "overline", "︵": "frown",
+        "⟶": "overrightarrow", "←": "overleftarrow", "↔": "overleftrightarrow", "−": "overline",
+        "-": "overline", "︵": "frown",
     },
     "_": {"_": "underline", "¯": "underline", "‾": "underline", "̲": "underline", "⏟": "underbrace", "︸": "underbrace"},
 }

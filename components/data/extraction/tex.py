@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 
+_DISPLAYS = "equation|align|gather|multline|eqnarray|displaymath"
 _DELIMITED = [
     (re.compile(r"\s*\\\[(.+)\\\]\s*", re.S), True),
     (re.compile(r"\s*\\\((.+)\\\)\s*", re.S), False),
     (re.compile(r"\s*\$\$(.+)\$\$\s*", re.S), True),
     (re.compile(r"\s*\$(?:latex\s)?(.+)\$\s*", re.S), False),
-    (re.compile(r"\s*(\\begin\{(equation|align|gather|multline|eqnarray|displaymath)\*?\}.+\\end\{\2\*?\})\s*", re.S), True),
+    (re.compile(rf"\s*(\\begin\{{({_DISPLAYS})\*?\}}.+\\end\{{\2\*?\}})\s*", re.S), True),
     (re.compile(r"\s*\\begin\{math\}(.+)\\end\{math\}\s*", re.S), False),
     (re.compile(r"\s*\[(itex|imath|math|latex|tex)\](?P<tex>.+)\[/\1\]\s*", re.S | re.I), False),
 ]
@@ -25,7 +26,8 @@ def undelimit(text: str) -> tuple[str, bool, bool]:
         match = pattern.fullmatch(text)
         if match:
             inner = match.groupdict().get("tex") or match[1]
-            if "\\(" not in inner and "\\[" not in inner and not (pattern.pattern.startswith("\\s*\\$") and "$" in inner):
+            several = "\\(" in inner or "\\[" in inner or (pattern.pattern.startswith("\\s*\\$") and "$" in inner)
+            if not several:
                 return inner.strip(), display, True
     return text.strip(), False, False
 

@@ -57,8 +57,10 @@ _FORUMS = [
               f"//article[{_has('message')} or {_has('message--post')}] | //li[{_has('message')}]",
               f".//*[{_has('bbWrapper')}] | .//*[{_has('messageText')}]"),
     _software("phpbb", "postbody",
-              f"//div[{_has('post')} and .//*[{_has('postbody')}]] | //table[{_has('tablebg')} and .//div[{_has('postbody')}]]",
-              f".//div[{_has('postbody')}]//div[{_has('content')}] | .//div[{_has('postbody')} and not(.//div[{_has('content')}])]"),
+              f"//div[{_has('post')} and .//*[{_has('postbody')}]] | "
+              f"//table[{_has('tablebg')} and .//div[{_has('postbody')}]]",
+              f".//div[{_has('postbody')}]//div[{_has('content')}] | "
+              f".//div[{_has('postbody')} and not(.//div[{_has('content')}])]"),
     _software("vbulletin", "post_message_",
               "//*[starts-with(@id, 'post_message_')]"),
     _software("smf", "post_wrapper|\"inner\"",
@@ -71,11 +73,12 @@ _FORUMS = [
     _software("flarum", "Post-body", f"//*[{_has('Post-body')}]"),
     _software("hackernews", "commtext|toptext", f"//*[{_has('commtext')} or {_has('toptext')}]"),
     _software("reddit", "usertext-body|old.reddit", f"//*[{_has('usertext-body')}]"),
-    _software("github", "js-comment-body|comment-body", f"//*[{_has('comment-body')} and not(ancestor::*[{_has('comment-body')}])]"),
+    _software("github", "comment-body", f"//*[{_has('comment-body')} and not(ancestor::*[{_has('comment-body')}])]"),
     _software("schema.org", "schema.org/Question|schema.org/QAPage|schema.org/DiscussionForumPosting",
               "//*[contains(@itemtype, 'schema.org/Question') or contains(@itemtype, 'schema.org/Answer') or "
               "contains(@itemtype, 'schema.org/DiscussionForumPosting') or "
-              "(contains(@itemtype, 'schema.org/Comment') and ancestor::*[contains(@itemtype, 'DiscussionForumPosting')])]",
+              "(contains(@itemtype, 'schema.org/Comment') and "
+              "ancestor::*[contains(@itemtype, 'DiscussionForumPosting')])]",
               ".//*[@itemprop='text' or @itemprop='articleBody']"),
 ]
 _NOISE = etree.XPath(
@@ -83,9 +86,10 @@ _NOISE = etree.XPath(
     "contains(@class, 'post-menu') or contains(@class, 'js-post-menu') or contains(@class, 'postcell-flag') or "
     "contains(@class, 'lastedit') or contains(@class, 'message-lastEdit') or contains(@class, 'post-taglist') or "
     "contains(@class, 'postbuttons') or contains(@class, 'post-buttons') or contains(@class, 'attachments') or "
-    "contains(@class, 'bbCodeBlock-expandLink') or contains(@class, 'bbCodeBlock-shrinkLink') or contains(@class, 'notice')]"
+    "contains(@class, 'bbCodeBlock-expandLink') or contains(@class, 'bbCodeBlock-shrinkLink') or "
+    "contains(@class, 'notice')]"
 )
-_VOTES = etree.XPath(".//*[@itemprop='upvoteCount' or contains(@class, 'vote-count') or contains(@class, 'js-vote-count')]")
+_VOTES = etree.XPath(".//*[@itemprop='upvoteCount' or contains(@class, 'vote-count')]")
 _LEAST_POSTS = 2
 
 
@@ -126,7 +130,7 @@ def _bodies(root: _Element, software: _Software) -> list[tuple[_Element, _Elemen
 
 
 def _role(post: _Element) -> str:
-    kind = f"{post.get('itemtype') or ''} {post.get('itemprop') or ''} {post.get('class') or ''} {post.get('id') or ''}".lower()
+    kind = " ".join(post.get(name) or "" for name in ("itemtype", "itemprop", "class", "id")).lower()
     if "answer" in kind:
         return "answer"
     return "question" if "question" in kind else "post"

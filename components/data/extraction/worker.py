@@ -60,12 +60,13 @@ class PageWorker:
 
     def _start(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", __name__, str(self.seconds), str(self.megabytes)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                                         bufsize=0)
+        self._process = subprocess.Popen(
+            command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
         ready = _receive(self._process, 120)
         if ready is None:
             self.close()
-            raise RuntimeError("the extraction worker did not start; run `python -m " + __name__ + " 10 2000` to see why")
+            raise RuntimeError(f"the extraction worker did not start; `python -m {__name__} 10 2000` shows why")
         return self._process
 
 
@@ -91,8 +92,9 @@ def _send(process: subprocess.Popen[bytes], data: bytes, seconds: float) -> bool
 
 def _receive(process: subprocess.Popen[bytes], seconds: float) -> bytes | None:
     deadline = time.monotonic() + seconds
-    size = _read_exactly(cast(BinaryIO, process.stdout), 8, deadline)
-    return None if size is None else _read_exactly(cast(BinaryIO, process.stdout), struct.unpack(">Q", size)[0], deadline)
+    stream = cast(BinaryIO, process.stdout)
+    size = _read_exactly(stream, 8, deadline)
+    return None if size is None else _read_exactly(stream, struct.unpack(">Q", size)[0], deadline)
 
 
 def _read_exactly(stream: IO[bytes], size: int, deadline: float) -> bytes | None:
