@@ -25,12 +25,20 @@ CONFIG = {
     "pass_at": [1, 3], "reward": {"slots": 1},
 }  # fmt: skip
 
+# Waits to be killed where it would write its third chunk, if told to.
 CHILD = """
-import json, sys, torch
+import json, sys, time, torch
 torch.set_num_threads(1)
 from components.evaluation import sampling
-sampling.CHUNK_COMPLETIONS = 3
 from components.runner import execute
+sampling.CHUNK_COMPLETIONS = 3
+write = sampling.write_samples
+def write_samples(path, samples):
+    if sys.argv[4:] and path.name == "chunk-000002.jsonl":
+        path.with_name("waiting").touch()
+        time.sleep(600)
+    write(path, samples)
+sampling.write_samples = write_samples
 execute("evaluation", json.loads(sys.argv[1]), json.loads(sys.argv[2]), sys.argv[3])
 """
 
@@ -81,11 +89,11 @@ def test_every_problem_is_sampled_and_judged(result) -> None:
 def test_slots_chunks_and_a_kill_change_no_byte(inputs, result, tmp_path) -> None:
     config = {**CONFIG, "sampling": {**CONFIG["sampling"], "slots": 2}}
     command = [sys.executable, "-c", CHILD, json.dumps(config), json.dumps(inputs), str(tmp_path)]
-    child = subprocess.Popen(command, start_new_session=True)
+    child = subprocess.Popen([*command, "wait"], start_new_session=True)
     try:
-        while not list(tmp_path.glob("evaluation/*.partial/work/chunks/chunk-000001.jsonl")):
+        while not list(tmp_path.glob("evaluation/*.partial/work/chunks/waiting")):
             assert child.poll() is None, "the stage ended before it could be killed"
-            time.sleep(0.001)
+            time.sleep(0.01)
     finally:
         os.killpg(child.pid, signal.SIGKILL)
         child.wait()
@@ -94,7 +102,7 @@ def test_slots_chunks_and_a_kill_change_no_byte(inputs, result, tmp_path) -> Non
     first = partial / "work/chunks/chunk-000000.jsonl"
     kept = first.read_bytes()
     subprocess.run(command, check=True)
-    resumed = next(path for path in tmp_path.glob("evaluation/*") if path.is_dir())
+    resumed = next(tmp_path.glob("evaluation/*/results/manifest.json")).parent.parent
     assert open_artifact(resumed / "results").fingerprint == open_artifact(result.output("results")).fingerprint
     assert (resumed / "results/samples.jsonl").read_bytes().startswith(kept)
 
