@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from components.artifacts import describe_shard, read_manifest, write_manifest
+from components.artifacts import MANIFEST, describe_shard, read_manifest, write_manifest
 from components.config import ConfigError, digest
 
 ARCHITECTURES = ("mimo", "qwen2")
@@ -33,7 +33,7 @@ def import_checkpoint(folder: Path, store: Path) -> Path:
     files = sorted({*weights, *(path for path in folder.iterdir() if path.is_file() and _belongs(path))})
     identity = digest([(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files])[:16]
     directory = store.resolve() / "imported" / f"{identity}-{digest(str(folder.resolve()))[:8]}" / "model"
-    if (directory / "manifest.json").exists():
+    if (directory / MANIFEST).exists():
         read_manifest(directory)
         return directory
     directory.mkdir(parents=True, exist_ok=True)
@@ -54,7 +54,8 @@ def import_checkpoint(folder: Path, store: Path) -> Path:
 
 
 def _belongs(path: Path) -> bool:
-    return path.suffix in (".json", ".safetensors", ".txt", ".jinja", ".model", ".py", ".md")
+    """What a checkpoint consists of; a manifest is there when the folder came out of a run."""
+    return path.name != MANIFEST and path.suffix in (".json", ".safetensors", ".txt", ".jinja", ".model", ".py", ".md")
 
 
 def _weights(folder: Path) -> list[Path]:

@@ -34,7 +34,7 @@ class Table:
     def rendered(self) -> RichTable:
         table = RichTable(title=self.title, title_justify="left", title_style="bold")
         for number, column in enumerate(self.columns):
-            table.add_column(column, justify="left" if number == 0 else "right", overflow="fold")
+            table.add_column(column, justify="left" if number == 0 else "right", no_wrap=number == 0)
         for row in self.rows:
             table.add_row(*row)
         return table

@@ -1,6 +1,7 @@
 """The recipe through the compiled pipeline on this machine: the whole of it, interrupted, continued, and rerun."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -15,12 +16,14 @@ from pipelines.dag import NODES
 from pipelines.runs import find_run, list_runs
 
 MINI = str(Path(__file__).parent / "mini.toml")
+# Tiny matrices: more threads only wait for each other, and badly so on a busy machine.
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 pytestmark = pytest.mark.xdist_group("local")
 
 
 def mimo(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pipelines.cli", arguments[0], "--runs", str(root), *arguments[1:]]
-    return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=900, check=False, env=ENVIRONMENT)
 
 
 def tasks_of(root: Path) -> list[int]:
@@ -43,7 +46,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("runs").resolve()
     command = [sys.executable, "-m", "pipelines.cli", "run", "--runs", str(root), "--profile", MINI]
     for node, number in (("synthesis", signal.SIGKILL), ("sft", signal.SIGINT)):
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+        )
         assert process.stdout is not None and process.stderr is not None
         for line in process.stdout:
             if f"{node}: started" in line:
