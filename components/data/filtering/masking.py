@@ -19,7 +19,7 @@ FEATURE_WORDS = 1000   # of the beginning of a text; the rest says little more
 
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _INLINE = re.compile(r"(?P<math>\$\$[^$]+\$\$|\$(?!\s)[^$\n]+(?<!\s)\$(?!\d))|(?P<code>`[^`\n]+`)")
-_WORD = re.compile(r"⟦\w+⟧|[^\W_]+|[^\w\s]")
+_WORD = re.compile(r"⟦\w+⟧|[^\W_]+|[^\w\s.,;:()\"'-]")   # common punctuation tells style, not content
 _HEADING_OR_TABLE = re.compile(r"\s*[#|]")
 _LEVELS = (0.01, 0.05, 0.15, 0.3, 0.6)
 
