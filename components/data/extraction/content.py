@@ -55,7 +55,7 @@ def choose(root: _Element, blocks: Sequence[Block]) -> list[bool]:
         wide = [keep[index] or not (block.boilerplate or _is_link_list(block)) for index, block in enumerate(blocks)]
         if _characters(blocks, wide) > 2 * kept:
             return wide
-        return keep
+        return keep if any(keep) else [not block.navigation for block in blocks]
     _take_back(blocks, keep)
     return keep
 

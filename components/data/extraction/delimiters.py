@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 
 from components.data.extraction.result import Formula
-from components.data.extraction.slots import Slots
+from components.data.extraction.slots import OPEN, Slots
 from components.data.extraction.tex import strip_wrapping, surely_tex
 
 _PAIRS = re.compile(
@@ -48,7 +48,7 @@ class Delimiters:
 def _put(match: re.Match[str], rule: Rule, slots: Slots) -> str:
     _, display, origin, doubtful = rule
     tex = strip_wrapping(match[match.lastindex or 0])
-    if not tex or (doubtful and not surely_tex(tex)):
+    if not tex or OPEN in tex or (doubtful and not surely_tex(tex)):
         return match[0]
     return slots.put(Formula(tex, display, origin))
 

@@ -29,6 +29,8 @@ _HIDDEN = {   # what must stand in the page for its XPath to be worth a walk
     " hidden": "@hidden",
     "display:none": "contains(@style, 'display:none')",
     "display: none": "contains(@style, 'display: none')",
+    "visibility:hidden": "contains(@style, 'visibility:hidden')",
+    "visibility: hidden": "contains(@style, 'visibility: hidden')",
     "MathJax_Preview": "contains(@class, 'MathJax_Preview')",
     "mw-editsection": "contains(@class, 'mw-editsection')",
     "headerlink": "contains(@class, 'headerlink')",

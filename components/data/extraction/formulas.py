@@ -15,7 +15,7 @@ from lxml.etree import _Element
 
 from components.data.extraction.mathml import local_name, mathml_to_tex
 from components.data.extraction.result import Formula
-from components.data.extraction.slots import Slots
+from components.data.extraction.slots import OPEN, Slots
 from components.data.extraction.tex import maybe_tex, strip_wrapping, surely_tex, undelimit
 
 Found = tuple[str, bool, str]   # TeX, display, origin
@@ -78,7 +78,7 @@ def replace_formulas(root: _Element, html: str, slots: Slots) -> None:
         if element in gone or element.getparent() is None:
             continue
         found = _read(element)
-        if found is None:
+        if found is None or OPEN in found[0]:   # code inside: no formula
             continue
         gone.update(element.iter())
         tex, display, origin = found
