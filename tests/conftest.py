@@ -7,7 +7,7 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")   # before torch is imported; two pools on two cores fight for them
 
-from hypothesis import settings  # noqa: E402
+from hypothesis import settings
 
 settings.register_profile("project", deadline=None, derandomize=True)
 settings.load_profile("project")
