@@ -21,8 +21,10 @@ LINE = "\ue004"   # a line break that whitespace folding must not see
 DROPPED = ("script", "style", "noscript", "template", "iframe", "object", "embed", "button", "select", "textarea",
            "input", "svg", "canvas", "title", "audio", "video", "map", "dialog", "datalist", "option")
 _BLOCK_TAGS = (
-    "address article aside blockquote body caption center dd details dir div dl dt fieldset figcaption figure footer form "
-    "h1 h2 h3 h4 h5 h6 header hgroup hr html legend li main menu nav ol p pre section summary table tbody td tfoot th "
+    "address article aside blockquote body caption center dd details dir div dl dt fieldset figcaption "
+    "figure footer form "
+    "h1 h2 h3 h4 h5 h6 header hgroup hr html legend li main menu nav ol p pre section summary table tbody "
+    "td tfoot th "
     "thead tr ul"
 )
 _BLOCKS = frozenset(_BLOCK_TAGS.split())
@@ -30,17 +32,23 @@ _HEADINGS = {"h1": "# ", "h2": "## ", "h3": "### ", "h4": "#### ", "h5": "##### 
 _BOILERPLATE_TAGS = frozenset(["nav", "aside", "footer", "form", "menu"])
 _BOILERPLATE = re.compile(
     r"(?:^|[\s_-])(?:nav\w*|menu|side-?bar|breadcrumbs?|footer|foot|related|recommend\w*|share\w*|sharing|social|"
-    r"promo\w*|adverts?|advertisement|ads|sponsor\w*|cookies?|consent|newsletter|subscribe|subscription|popup|modal|banner|"
-    r"comments?|respond|disqus|pagination|pager|toc|skip-?link|sr-only|screen-reader\w*|visually-hidden|print-?only|byline|"
-    r"author-?(?:box|bio|info|date|name)?|\w*bio|post-?meta|entry-?meta|tags?|tagcloud|widget\w*|login|signup|search\w*|"
+    r"promo\w*|adverts?|advertisement|ads|sponsor\w*|cookies?|consent|newsletter|subscribe|subscription|"
+    r"popup|modal|banner|"
+    r"comments?|respond|disqus|pagination|pager|toc|skip-?link|sr-only|screen-reader\w*|visually-hidden|"
+    r"print-?only|byline|"
+    r"author-?(?:box|bio|info|date|name)?|\w*bio|post-?meta|entry-?meta|tags?|tagcloud|widget\w*|login|"
+    r"signup|search\w*|"
     r"masthead|copyright|(?:most-?)?popular|cta|recirc\w*|trending|overlay|lightbox|player|vjs|video\w*|off-?screen|"
     r"time-?stamp|dateline|published?|topics|categories|read-?more|teaser|follow\w*|"
-    r"site-?header|page-?header|jump-?links?|catlinks|mw-editsection|headerlink|noprint|metadata|outbrain|taboola|most-?read|"
+    r"site-?header|page-?header|jump-?links?|catlinks|mw-editsection|headerlink|noprint|metadata|outbrain|"
+    r"taboola|most-?read|"
     r"hidden|d-none|toolbar|dropdown)(?:$|[\s_-])", re.I)
 _NAVIGATION_TAGS = frozenset(["nav", "footer"])
 _NAVIGATION = re.compile(
-    r"(?:^|[\s_-])(?:nav\w*|breadcrumbs?|footer|share\w*|sharing|social|cookies?|consent|newsletter|pagination|pager|adverts?|"
-    r"advertisement|sponsored|outbrain|taboola|login|signup|skip-?link|mw-editsection|catlinks|most-?read|related-?posts?)"
+    r"(?:^|[\s_-])(?:nav\w*|breadcrumbs?|footer|share\w*|sharing|social|cookies?|consent|newsletter|"
+    r"pagination|pager|adverts?|"
+    r"advertisement|sponsored|outbrain|taboola|login|signup|skip-?link|mw-editsection|catlinks|most-?read|"
+    r"related-?posts?)"
     r"(?:$|[\s_-])", re.I)
 _ORDINAL = re.compile(r"st|nd|rd|th|er?|o|a|tm|sm|®|™|°|º|ª", re.I)
 

@@ -14,46 +14,57 @@ _CANDIDATES = etree.XPath(
     "//pre | //code | //tt | //kbd | //samp | //table[.//pre or .//code or .//td[contains(@class, 'code')]] | "
     "//textarea[contains(@class, 'code') or contains(@class, 'brush')] | //listing | //xmp | "
     "//div[contains(@class, 'syntaxhighlighter') or contains(@class, 'crayon-syntax') or "
-    "contains(@class, 'ltx_listing') or contains(@class, 'CodeMirror-code') or contains(@class, 'de1') or contains(@class, 'code-view')] | "
+    "contains(@class, 'ltx_listing') or contains(@class, 'CodeMirror-code') or contains(@class, 'de1') or "
+    "contains(@class, 'code-view')] | "
     "//ol[contains(@class, 'linenums') or contains(@class, 'hljs-ln') or contains(@class, 'dp-')]"
 )
 _MATH = re.compile(
-    r"(?:^|\s)(?:math|js-render-math|math-inline|math-block|math-display|katex|language-math|tex2jax_process)(?:\s|$)")
+    r"(?:^|\s)(?:math|js-render-math|math-inline|math-block|math-display|katex|language-math|"
+    r"tex2jax_process)(?:\s|$)")
 _GUTTER = re.compile(
-    r"(?:^|\s)(?:[\w-]*gutter[\w-]*|[\w-]*line[_-]?num[\w-]*|[\w-]*lineno[\w-]*|blob-num|hljs-ln-n\w*|ln|lnt|lnos|crayon-nums?|"
+    r"(?:^|\s)(?:[\w-]*gutter[\w-]*|[\w-]*line[_-]?num[\w-]*|[\w-]*lineno[\w-]*|blob-num|hljs-ln-n\w*|ln|"
+    r"lnt|lnos|crayon-nums?|"
     r"pre-numbering|rownumber|ltx_tag_listingline)(?:\s|$)", re.I)
 _CONTROL = re.compile(
     r"(?:^|[\s_-])(?:copy\w*|btn\w*|button\w*|clipboard\w*|toolbar|lang-label|code-lang|headerlink)(?:$|[\s-])", re.I)
 _SPECIAL = etree.XPath(
     ".//*[self::br or self::div or self::li or self::p or self::tr or self::button or self::sup or self::img or "
     "@data-line-number or @unselectable or contains(@class, 'line') or contains(@class, 'ln') or "
-    "contains(@class, 'gutter') or contains(@class, 'num') or contains(@class, 'copy') or contains(@class, 'button') or "
-    "contains(@class, 'toolbar') or contains(@class, 'prompt') or contains(@style, 'user-select') or contains(@class, 'headerlink')]"
+    "contains(@class, 'gutter') or contains(@class, 'num') or contains(@class, 'copy') or contains(@class, "
+    "'button') or "
+    "contains(@class, 'toolbar') or contains(@class, 'prompt') or contains(@style, 'user-select') or "
+    "contains(@class, 'headerlink')]"
 )
 _LINE_CLASSES = frozenset(["line", "code-line", "token-line", "view-line", "cl", "crayon-line", "ltx_listingline"])
 _LINES = {"div", "li", "p", "tr", "ol", "ul", "table", "tbody"}
 _LANGUAGE = re.compile(
-    r"(?:^|\s)(?:language-|lang-|lang:|highlight-source-|highlight-text-|highlight-|brush:\s*|prettyprint lang-|code-|"
-    r"sourceCode |src-|listing-|hljs language-|EnlighterJSRAW-|mw-highlight-lang-|cm-s-)([A-Za-z0-9+#.-]{1,24})", re.I)
+    r"(?:^|\s)(?:language-|lang-|lang:|highlight-source-|highlight-text-|highlight-|brush:\s*|"
+    r"prettyprint lang-|code-|"
+    r"sourceCode |src-|listing-|hljs language-|EnlighterJSRAW-|mw-highlight-lang-|"
+    r"cm-s-)([A-Za-z0-9+#.-]{1,24})", re.I)
 _BARE = re.compile(
-    r"(?:^|\s)(?:hljs|sourceCode|prettyprint|programlisting|src|highlight|brush|codehilite|code|chroma|shiki)(?:\s|$)")
+    r"(?:^|\s)(?:hljs|sourceCode|prettyprint|programlisting|src|highlight|brush|codehilite|code|chroma|"
+    r"shiki)(?:\s|$)")
 _LANGUAGES = (
-    "python python3 ipython3 py pycon javascript js typescript ts tsx jsx java c cpp c++ csharp cs c# go golang rust ruby rb "
-    "php perl swift kotlin scala haskell hs lua r matlab octave julia fortran pascal ada lisp clojure scheme erlang elixir "
-    "ocaml fsharp sql mysql postgresql plsql sqlite bash sh shell console zsh powershell ps1 batch html xml css scss less "
-    "json yaml yml toml ini makefile cmake dockerfile docker nginx diff latex tex bibtex markdown md asm nasm verilog vhdl "
-    "vb vbnet dart groovy objectivec objc d nim zig prolog sas stata gnuplot awk sed vim graphql protobuf solidity cuda glsl "
-    "http text plaintext"
+    "python python3 ipython3 py pycon javascript js typescript ts tsx jsx java c cpp c++ csharp cs c# go golang rust "
+    "ruby rb php perl swift kotlin scala haskell hs lua r matlab octave julia fortran pascal ada lisp clojure scheme "
+    "erlang elixir ocaml fsharp sql mysql postgresql plsql sqlite bash sh shell console zsh powershell ps1 "
+    "batch html "
+    "xml css scss less json yaml yml toml ini makefile cmake dockerfile docker nginx diff latex tex bibtex markdown "
+    "md asm nasm verilog vhdl vb vbnet dart groovy objectivec objc d nim zig prolog sas stata gnuplot awk sed vim "
+    "graphql protobuf solidity cuda glsl http text plaintext"
 )
 _KNOWN = frozenset(_LANGUAGES.split())
 _NO_LANGUAGE = frozenset([
-    "default", "none", "text", "plaintext", "plain", "nohighlight", "no-highlight", "auto", "source", "block", "snippet",
+    "default", "none", "text", "plaintext", "plain", "nohighlight", "no-highlight", "auto", "source", "block",
+    "snippet",
     "wrapper",
 ])
 _AMBIGUOUS = ("code-", "highlight-", "src-", "cm-s-")   # prefixes that stand before much else than languages
 _ALIASES = {
     "py": "python", "python3": "python", "ipython3": "python", "js": "javascript", "ts": "typescript", "c++": "cpp",
-    "golang": "go", "rb": "ruby", "hs": "haskell", "shell": "bash", "sh": "bash", "yml": "yaml", "c#": "csharp", "cs": "csharp",
+    "golang": "go", "rb": "ruby", "hs": "haskell", "shell": "bash", "sh": "bash", "yml": "yaml", "c#": "csharp",
+    "cs": "csharp",
 }
 _NUMBERED = re.compile(r"[ \t]*(\d{1,5})(?:[.:|]|(?=\s|$))[ \t]?(.*)")
 _DIGITS = re.compile(r"[\d\s.:]+")

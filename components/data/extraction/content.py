@@ -19,12 +19,16 @@ from components.data.extraction.blocks import Block
 
 _MARK = re.compile("\ue002([0-9]+)\ue003")
 _LABELS = re.compile(
-    r"(?:advertise?ment|report this ad|sponsored.*|share(?: this| on).*|share|tweet|print|e-?mail|follow us.*|sign up.*|"
+    r"(?:advertise?ment|report this ad|sponsored.*|share(?: this| on).*|share|tweet|print|e-?mail|"
+    r"follow us.*|sign up.*|"
     r"subscribe.*|read more|continue reading.*|(?:related|recommended|suggested|trending|popular|more) "
-    r"(?:articles?|posts?|stor(?:y|ies)|searches|topics|news|reading|links).*|(?:topics|tags|categor(?:y|ies)|filed under|"
+    r"(?:articles?|posts?|stor(?:y|ies)|searches|topics|news|reading|links).*|(?:topics|tags|categor(?:y|"
+    r"ies)|filed under|"
     r"posted (?:in|by|on)|published(?: on)?|last (?:updated|modified)|updated)\b.*|\d* ?comments?(?: \(\d+\))?|"
-    r"leave a (?:comment|reply).*|copyright.*|all rights reserved.*|©.*|terms (?:&|and|of) .*|privacy policy.*|powered by.*|"
-    r"back to top|skip to .*|loading.*|\d+ (?:shares?|likes?|views?|min(?:ute)?s? read)|share this.*|log ?in.*)", re.I)
+    r"leave a (?:comment|reply).*|copyright.*|all rights reserved.*|©.*|terms (?:&|and|of) .*|"
+    r"privacy policy.*|powered by.*|"
+    r"back to top|skip to .*|loading.*|\d+ (?:shares?|likes?|views?|min(?:ute)?s? read)|share this.*|"
+    r"log ?in.*)", re.I)
 _LEAST = 200       # characters; less than this kept, and the page is read by link density alone
 _CLIMB = 2
 _CONTENT = re.compile(
@@ -64,7 +68,7 @@ def _is_label(block: Block) -> bool:
     """Short text that belongs to the site and not to the page's subject."""
     if block.slots or block.kind in ("code", "table"):
         return False
-    if block.boilerplate and (len(block.text) < 140 or block.links > 0.3) and not block.prefix == "# ":
+    if block.boilerplate and (len(block.text) < 140 or block.links > 0.3) and block.prefix != "# ":
         return True
     return len(block.text) < 80 and bool(_LABELS.fullmatch(block.text))
 

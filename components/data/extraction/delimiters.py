@@ -16,7 +16,8 @@ from components.data.extraction.slots import OPEN, Slots
 from components.data.extraction.tex import strip_wrapping, surely_tex
 
 _PAIRS = re.compile(
-    r"""(inlineMath|displayMath)["']?\s*[:=]\s*(?:\{[^{}]{0,100}?\[\+\]["']?\s*:\s*)?(\[\s*\[.{0,500}?\]\s*,?\s*\])""", re.S)
+    r"""(inlineMath|displayMath)["']?\s*[:=]\s*(?:\{[^{}]{0,100}?\[\+\]["']?\s*:\s*)?"""
+    r"""(\[\s*\[.{0,500}?\]\s*,?\s*\])""", re.S)
 _PAIR = re.compile(r"""\[\s*(["'])(.{1,40}?)\1\s*,\s*(["'])(.{1,40}?)\3\s*\]""")
 _KATEX = re.compile(
     r"""\{\s*["']?left["']?\s*:\s*(["'])(.{1,40}?)\1\s*,\s*["']?right["']?\s*:\s*(["'])(.{1,40}?)\3([^{}]{0,100})\}""")

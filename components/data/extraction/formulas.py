@@ -30,7 +30,8 @@ _MATHJAX_OUTPUT = re.compile(r"^(?:MathJax|MathJax_Display|MathJax_SVG|MathJax_S
 _CONTAINERS = {"katex-display", "katex", "mwe-math-element", "texhtml-katex", "math-katex", "ltx_Math"}
 _TEXT_CLASSES = {
     "math", "tex", "latex", "TeX", "LaTeX", "math-container", "math-tex", "arithmatex", "mathjax", "MathJax_Preview",
-    "math-inline", "math-display", "math-block", "inline-math", "display-math", "js-render-math", "katex-src", "mathtex",
+    "math-inline", "math-display", "math-block", "inline-math", "display-math", "js-render-math", "katex-src",
+    "mathtex",
     "tex2jax_process", "inline-formula", "disp-formula", "inline-equation", "display-equation", "formula", "equation",
     "language-math", "tex-math", "mathjax-inline", "mathjax-block", "jax", "math-formula", "latex-formula",
     "tex-formula", "nolink-math", "mathquill", "mathquill-embedded-latex", "texmath", "wp-katex-eq", "katex-eq",
@@ -41,7 +42,8 @@ _DISPLAY_CLASSES = re.compile(r"display|block|disp-|katex-eq-block|ltx_equation"
 _IMAGE_CLASSES = re.compile(r"math|\btex\b|latex|equation|formula|wiris", re.I)
 _IMAGE_URL = re.compile(
     r"codecogs|mathtex|mimetex|latex2png|texrender|forkosh|latex\.php|chart\.(?:apis\.)?google|googleapis\.com/chart|"
-    r"render/math|/equation\?|upmath|s2cms|quicklatex|math\.now\.sh|/latex|/tex/|tex\.cgi|/math/render|eq\.latex|/svg\.image|"
+    r"render/math|/equation\?|upmath|s2cms|quicklatex|math\.now\.sh|/latex|/tex/|tex\.cgi|/math/render|"
+    r"eq\.latex|/svg\.image|"
     r"/gif\.latex|/png\.latex|/svg\.latex|texify|latexmath|wikimedia\.org/api/rest_v1/media/math", re.I)
 _IMAGE_OPTIONS = re.compile(r"^(?:\\(?:dpi\{\d+\}|[bf]g_\w+|inline|large|Large|small|huge|fn_\w+|displaystyle)\s*)+")
 _QUERY = re.compile(r"[?&](?:tex|latex|math|chl|eq|equation|formula|from|expr|code|t|l)=([^&#]+)", re.I)
