@@ -59,7 +59,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Three shards of pages: some copies of others, one with an evaluation problem; 40 synthetic documents."""
     root = tmp_path_factory.mktemp("inputs")
     generator = random.Random(0)
-    words = ["the", "of", "sum", "tree", "function", "value", "list", "is", "prime", "returns", "when", "river", "because"]
+    words = ["the", "of", "sum", "tree", "function", "value", "list", "is", "prime", "returns", "when", "river"]
     extras = {"math": "Let $x^2 = 4$, so $x = 2$.", "code": "```\nprint(1)\n```", "news": "He said so on Monday."}
     pages = []
     for number in range(36):

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from components.config import ConfigError
 from components.data.filtering.config import Config, Rules, ScoreWeight, Training
 from components.data.filtering.decisions import decide, sampling_weight
-from components.data.filtering.labels import SEEDS, read_labels
+from components.data.filtering.labels import read_labels
 from components.data.filtering.masking import CODE, FORMULA, features, letters, mask, prose_lines
 from components.data.filtering.rules import measure
 from components.data.filtering.tagger import Tagger
-from components.data.filtering.taggers import COLUMNS, Taggers, Tags, train_all
+from components.data.filtering.taggers import Taggers, Tags, train_all
 
 FENCE = "```"
 DERIVATION = "\n\n".join(
@@ -100,7 +100,7 @@ def test_every_text_can_be_masked_and_read(text: str) -> None:
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("taggers")
-    train_all([], Config(), directory)
+    train_all(Config(), directory)
     return directory
 
 
@@ -134,21 +134,13 @@ def test_training_gives_the_same_model_in_another_process(models: Path, tmp_path
     program = (
         "import sys; from pathlib import Path; junk = [bytearray(b'x' * 5_000_000) for _ in range(9)]; del junk\n"
         "from components.data.filtering.taggers import train_all; from components.data.filtering.config import Config\n"
-        "train_all([], Config(), Path(sys.argv[1]))"
+        "train_all(Config(), Path(sys.argv[1]))"
     )
     subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True)
     texts = [*MATH_AND_CODE.values(), MENU, SPAM]
     assert Taggers(tmp_path).tag(texts) == Taggers(models).tag(texts)
     for path in models.glob("*.bin"):
         assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
-
-
-def test_weak_labels_come_from_pages_that_markup_fills(tmp_path: Path) -> None:
-    documents = [{"id": name, "text": text} for name, text in {**MATH_AND_CODE, "menu": MENU}.items()]
-    counts = train_all(documents, Config(), tmp_path)
-    seeds = [row["domain"] for row in read_labels(SEEDS / "documents.tsv", COLUMNS)]
-    assert counts["domain: math"] == seeds.count("math") + 2
-    assert counts["domain: code"] == seeds.count("code") + 2
 
 
 def test_label_files_are_checked(tmp_path: Path) -> None:
@@ -196,6 +188,6 @@ def test_details_of_dropped_documents_are_json(models: Path) -> None:
     from components.data.filtering.stage import filter_shard
 
     record = {"id": "1", "url": "u", "text": MENU}
-    mapped = filter_shard([record], Config(), models)
+    mapped = filter_shard([record], Config(languages=()), models)
     assert mapped.rejected[0]["reason"] == "few_sentences"
     assert json.loads(mapped.rejected[0]["detail"])["excerpt"].startswith("Menu item 0")

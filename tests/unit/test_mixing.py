@@ -19,7 +19,7 @@ from components.artifacts import ArtifactError
 from components.config import ConfigError, build
 from components.data.mixing.config import SYNTHETIC, WEB, Config, Mixture
 from components.data.mixing.corpus import Corpus, hash_share, tokenize
-from components.data.mixing.mixture import Mixer
+from components.data.mixing.mixture import Mixer, feasible_shares
 from components.data.mixing.tokenizer import load, plain_encoder, save, train
 from components.model.chat_template import SPECIAL_TOKENS, render
 from components.training.packing import efficiency
@@ -126,6 +126,25 @@ def _corpus(directory: Path, tokenizer: Tokenizer, documents: int = 60, share: f
         paths.append(directory / f"{shard}.npy")
         tokenize(rows, paths[-1], plain_encoder(tokenizer), tokenizer.token_to_id("<|endoftext|>"), synthetic=synthetic)
     return Corpus(paths, share)
+
+
+@given(st.lists(st.tuples(st.floats(0.05, 1), st.floats(0.1, 1000), st.booleans()), min_size=1, max_size=6))
+def test_no_source_exceeds_its_limit_while_another_has_room(sources: list[tuple[float, float, bool]]) -> None:
+    weights, sizes, is_web = (np.array(column) for column in zip(*sources, strict=True))
+    wanted = weights / weights.sum()
+    limits = np.where(is_web, 8.0, np.inf)
+    shares = feasible_shares(wanted, 1000 * wanted / sizes, limits)
+    assert shares.sum() == pytest.approx(1) and (shares >= 0).all()
+    assert np.allclose(shares[~is_web], wanted[~is_web])
+    epochs = 1000 * shares / sizes
+    over = is_web & (epochs > limits * (1 + 1e-6))
+    if over.any():   # then all web sources are, alike
+        assert np.allclose(epochs[is_web], epochs[is_web][0])
+    else:
+        spare = is_web & (epochs < limits * (1 - 1e-6))
+        assert (shares[spare] >= wanted[spare] - 1e-9).all()
+        ratio = shares[spare] / wanted[spare]
+        assert np.allclose(ratio, ratio[:1]), "those with room keep their proportions"
 
 
 WEIGHTS = {"math": 0.4, "code": 0.3, WEB: 0.2, SYNTHETIC: 0.1}

@@ -22,9 +22,6 @@ class Labels(StageConfig):
 
     documents: LabelFile = Field(default=LabelFile(), description="labelled documents, as in seeds/documents.tsv")
     languages: LabelFile = Field(default=LabelFile(), description="language samples, as in seeds/languages.tsv")
-    weak: int = Field(
-        default=100, ge=0, description="documents of the input added as math and as code each, found by their markup"
-    )
 
 
 class Training(StageConfig):
@@ -73,7 +70,7 @@ class Config(StageConfig):
     )
     languages: tuple[str, ...] = Field(default=("en",), description="languages kept; empty: all")
     language_confidence: float = Field(
-        default=0.7, ge=0, le=1, description="a document is dropped when another language is at least so likely"
+        default=0.8, ge=0, le=1, description="a document is dropped when another language is at least so likely"
     )
     rules: Rules = Field(default=Rules(), description="heuristics")
     minimum_scores: dict[Score, float] = Field(

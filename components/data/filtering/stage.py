@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from components.artifacts import Artifact
-from components.data.documents import DOCUMENT_SCHEMA, Mapped, Record, map_shards, read_documents, read_parquet
+from components.data.documents import DOCUMENT_SCHEMA, Mapped, Record, map_shards, read_parquet
 from components.data.filtering.config import Config
 from components.data.filtering.decisions import decide, sampling_weight, score_measures
 from components.data.filtering.masking import mask
@@ -31,7 +31,7 @@ def run(config: Config, inputs: dict[str, Artifact], outputs: Outputs) -> None:
     """
     outputs.progress.update(0, 1, "training taggers")
     models = outputs.work / "taggers"
-    samples = train_all(read_documents(inputs["documents"]), config, models)
+    samples = train_all(config, models)
     counts = map_shards(
         inputs["documents"],
         outputs,
@@ -77,8 +77,8 @@ def _report(config: Config, samples: dict[str, int], counts: Counter[str], outpu
     ])  # fmt: skip
     report.text(
         "The taggers",
-        "fastText classifiers, trained in this stage on a small seed set and on pages that formulas or code fill. "
-        "Their scores order pages; they are no calibrated probabilities. Bring your own labels for serious use.",
+        "fastText classifiers, trained in this stage. The labels that come with it are a small seed set of made-up "
+        "samples. Scores order pages; they are no calibrated probabilities. Bring your own labels for serious use.",
     )
     report.table("Labelled samples", ["tagger: label", "samples"], sorted(samples.items()))
     domains = {name.removeprefix("domain_"): float(counts[name]) for name in sorted(counts) if name[:7] == "domain_"}

@@ -1,18 +1,16 @@
 """The taggers of the stage: language, domain, and three quality scores.
 
-- `train_all`    labels and weak labels -> five classifiers in a directory
+- `train_all`    labelled texts -> five classifiers in a directory
 - `Taggers`      loads them and tags documents
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
 from pathlib import Path
 
-from components.data.documents import Record
 from components.data.filtering.config import Config, Labels
 from components.data.filtering.labels import SEEDS, read_labels
 from components.data.filtering.masking import Masked, features, letters, mask
@@ -23,9 +21,7 @@ COLUMNS = ("domain", *QUALITIES, "text")
 NAMES = ("language", "domain", *QUALITIES)
 HIGH, LOW = "1", "0"
 
-WEAK_POOL = 20_000            # documents looked at for weak labels
-WEAK_SHARES = {"math": 0.08, "code": 0.35}   # share of formulas or code from which a page is surely about that
-LANGUAGE_WORDS = 20           # less prose than this says nothing about the language
+LANGUAGE_WORDS = 20   # less prose than this says nothing about the language
 
 
 @dataclass(frozen=True)
@@ -39,10 +35,10 @@ class Tags:
     scores: dict[str, float]
 
 
-def train_all(documents: Iterable[Record], config: Config, directory: Path) -> dict[str, int]:
+def train_all(config: Config, directory: Path) -> dict[str, int]:
     """Train every tagger that `directory` does not hold yet; returns the number of samples by tagger and label."""
     directory.mkdir(exist_ok=True)
-    samples = _samples(documents, config.labels)
+    samples = _samples(config.labels)
     for name in NAMES:
         path = directory / f"{name}.bin"
         if not path.exists():
@@ -55,7 +51,7 @@ def train_all(documents: Iterable[Record], config: Config, directory: Path) -> d
     return counts
 
 
-def _samples(documents: Iterable[Record], labels: Labels) -> dict[str, list[tuple[str, str]]]:
+def _samples(labels: Labels) -> dict[str, list[tuple[str, str]]]:
     """(label, line) pairs for each tagger."""
     samples: dict[str, list[tuple[str, str]]] = {name: [] for name in NAMES}
     for row in read_labels(Path(labels.documents.path or SEEDS / "documents.tsv"), COLUMNS):
@@ -65,19 +61,7 @@ def _samples(documents: Iterable[Record], labels: Labels) -> dict[str, list[tupl
                 samples[name].append((row[name], line))
     for row in read_labels(Path(labels.languages.path or SEEDS / "languages.tsv"), ("language", "text")):
         samples["language"].append((row["language"], letters(mask(row["text"]))[0]))
-    samples["domain"] += _weak_samples(documents, labels.weak)
     return samples
-
-
-def _weak_samples(documents: Iterable[Record], count: int) -> list[tuple[str, str]]:
-    """Documents that formulas or code fill; ids are hashes, so the first ids are a random choice."""
-    found: dict[str, list[tuple[str, str]]] = {name: [] for name in WEAK_SHARES}
-    for document in islice(documents, WEAK_POOL if count else 0):
-        masked = mask(document["text"])
-        name, share = max((("math", masked.math), ("code", masked.code)), key=lambda pair: pair[1])
-        if share >= WEAK_SHARES[name]:
-            found[name].append((document["id"], features(masked)))
-    return [(name, line) for name, lines in found.items() for _, line in sorted(lines)[:count]]
 
 
 class Taggers:

@@ -30,6 +30,12 @@ class Mixture(StageConfig):
         description="share of the stage's tokens by source: a document class, `synthetic`, or `web` (all other classes)"
     )
 
+    maximum_epochs: float = Field(
+        default=8.0, gt=0,
+        description="most passes over a web source; what it lacks comes from the other web sources. Synthetic "
+        "documents may repeat freely [MiMo report, 2.1]",
+    )  # fmt: skip
+
     @field_validator("weights")
     @classmethod
     def _shares_sum_to_one(cls, weights: dict[str, float]) -> dict[str, float]:

@@ -2,11 +2,13 @@
 
 Every draw comes from the source that is furthest below its share, so shares are met to within one piece at any moment.
 A source gives its pieces in a seeded order, epoch after epoch; in each epoch a document of sampling weight w appears
-w times on average. Pieces are packed a shard at a time; those of the emptiest rows wait for the next shard.
+w times on average. A web source too small for its share gives what it can in the epochs allowed. Pieces are packed a
+shard at a time; those of the emptiest rows wait for the next shard.
 
-- `Pieces`     documents cut to the row length
-- `Source`     an endless seeded stream of pieces of some classes
-- `Mixer`      draws, packs, remembers where it is
+- `feasible_shares`   the shares wanted, as far as sources are large enough
+- `Pieces`            documents cut to the row length
+- `Source`            an endless seeded stream of pieces of some classes
+- `Mixer`             draws, packs, remembers where it is
 """
 
 from __future__ import annotations
@@ -102,13 +104,47 @@ def make_sources(corpus: Corpus, mixture: Mixture, seed: tuple[int, ...]) -> lis
     return sources
 
 
+def feasible_shares(
+    wanted: NDArray[np.float64], epochs: NDArray[np.float64], limits: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Shares under a limit on epochs: what one source cannot give, the limited ones with room give by their shares.
+
+    Where all limited sources are used up, all exceed their limit by the same factor; sources without a limit keep
+    their shares unless there are no others.
+
+    Args:
+        wanted: shares, summing to 1.
+        epochs: how often each source would be repeated at its wanted share.
+        limits: most epochs of each, infinite for none.
+    """
+    most = np.where(np.isinf(limits), wanted, wanted * limits / epochs)
+    budget = 1 - wanted[np.isinf(limits)].sum()
+    limited = np.isfinite(limits)
+    if not limited.any():
+        return wanted
+    if most[limited].sum() <= budget:   # nothing has room
+        return np.where(limited, most * budget / most[limited].sum(), wanted)
+    shares = wanted.copy()
+    for _ in wanted:   # each round fills up one source or ends
+        full = limited & (shares >= most)
+        shares = np.where(full, most, shares)
+        free = limited & ~full
+        room = budget - shares[limited & full].sum()
+        shares = np.where(free, wanted * room / max(wanted[free].sum(), 1e-12), shares)
+    return shares
+
+
 class Mixer:
     """Draws and packs the rows of one stage, a shard at a time. `state` and `restore` make it resumable."""
 
     def __init__(self, corpus: Corpus, mixture: Mixture, seed: tuple[int, ...], padding: int) -> None:
         self.sources = make_sources(corpus, mixture, seed)
         self._corpus = corpus
-        self._shares = np.array([mixture.weights[source.name] for source in self.sources])
+        wanted = np.array([mixture.weights[source.name] for source in self.sources])
+        sizes = np.array([source.tokens_per_epoch() for source in self.sources])
+        is_web = np.array([source.name != SYNTHETIC for source in self.sources])
+        limits = np.where(is_web, mixture.maximum_epochs, np.inf)
+        self.shares = feasible_shares(wanted, wanted * mixture.rows * mixture.sequence_length / sizes, limits)
         self._capacity = mixture.sequence_length
         self._seed = seed
         self._padding = padding
@@ -121,7 +157,7 @@ class Mixer:
         waiting = self._waiting
         tokens = sum(self._length(*item) for item in waiting)
         while tokens < rows * self._capacity:
-            source = int(np.argmax(self._shares * (self.drawn.sum() + self._capacity) - self.drawn))
+            source = int(np.argmax(self.shares * (self.drawn.sum() + self._capacity) - self.drawn))
             piece = self.sources[source].draw()
             waiting.append((source, piece))
             self.drawn[source] += self._length(source, piece)

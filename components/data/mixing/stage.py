@@ -144,18 +144,19 @@ def _write_stage(
         totals[f"epochs_{source.name}"] = round(drawn / source.tokens_per_epoch(), 4)
     outputs.finish(name, "tokens", shards, totals)
     outputs.metrics.update({f"{name}_{key}": float(value) for key, value in totals.items() if key != "padding_token"})
-    _report_stage(name, mixture, totals, [directory / shard.path for shard in shards], outputs, vocabulary)
+    _report_stage(name, mixer, mixture, totals, [directory / shard.path for shard in shards], outputs, vocabulary)
 
 
 def _report_stage(
     name: str,
+    mixer: Mixer,
     mixture: Mixture,
     totals: dict[str, int | float | str],
     paths: list[Path],
     outputs: Outputs,
     vocabulary: Vocabulary,
 ) -> None:
-    columns = ["source", "wanted share", "share", "tokens", "epochs"]
+    columns = ["source", "share wanted", "share", "tokens", "epochs"]
     rows = [
         [source, f"{share:.3f}", f"{totals[f'share_{source}']:.3f}", totals[f"tokens_{source}"],
          f"{totals[f'epochs_{source}']:.2f}"]
@@ -164,6 +165,14 @@ def _report_stage(
     efficiency = float(totals["packing_efficiency"])
     heading = f"{name}: {totals['rows']:,} rows of {mixture.sequence_length}, {efficiency:.2%} of positions used"
     outputs.report.table(heading, columns, rows)
+    short = [source.name for source, share in zip(mixer.sources, mixer.shares, strict=True)
+             if share < mixture.weights[source.name] - 1e-9]  # fmt: skip
+    if short:
+        outputs.report.text(
+            f"{name}: too few documents",
+            f"{', '.join(short)}: {mixture.maximum_epochs:g} passes over all documents give less than the share "
+            "wanted; the other web sources make up for it.",
+        )
     read = TokenRows(paths)
     picks = np.random.default_rng(len(read)).choice(len(read), min(SAMPLES, len(read)), replace=False)
     outputs.report.samples(f"{name}: rows", [(f"row {row}", _decode(read[int(row)], vocabulary)) for row in picks])
