@@ -167,7 +167,8 @@ def main() -> None:
         RESULTS.write_text(f"# Extraction: speed and survival\n\n{NOTES}\n\n{text}\n")
 
 
-NOTES = """`python benchmarks/extraction.py --write` gives this table again. *formulas*: share of distinct formulas whose
+NOTES = """\
+`python benchmarks/extraction.py --write` gives this table again. *formulas*: share of distinct formulas whose
 TeX stands in the text, white space aside; *page mean*: the same with every page counting equally; *code lines*:
 lines of `pre` that stand in the text with their indentation (a prompt in front is forgiven). The measure reads
 raw HTML and shares no rule with the extractors (`components/data/extraction/survival.py`). Speed is CPU time in

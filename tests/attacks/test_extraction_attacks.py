@@ -1,4 +1,4 @@
-"""Pages made to break a parser: every one ends with a document or a reason, and the next page is extracted as if nothing was."""
+"""Pages made to break a parser: each ends with a document or a reason, and the next page is extracted all the same."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from components.data.ingestion.readers import SHIPPED
 from components.data.ingestion.rows import START, Row
 from components.data.ingestion.warc import read_warc
 
-GOOD = b"<html><body><p>" + b"A page like any other page, with nothing that could harm anybody. " * 9 + b"</p></body></html>"
+GOOD = b"<html><p>" + b"A page like any other page, with nothing that could harm anybody. " * 9 + b"</p></html>"
 PAGES = {
     "nesting": b"<div>" * 100_000,
     "nested tables": b"<table><tr><td>" * 30_000,
@@ -67,6 +67,10 @@ def test_a_killed_worker_is_replaced() -> None:
         assert "document" in worker.extract(GOOD)
 
 
+PIECES = [b"<", b">", b"</div>", b"<pre>", b"$", b"\\(", b"<math>", b"\x00", b"\xff", b"<!--", b"<table>", b"<code>", b"&#",
+          b"<script type='math/tex'>", b"<p", b"\xee\x80\x80", b"<sup>", b"'"]
+
+
 def test_mutated_pages_never_raise_anything_else() -> None:
     with (SHIPPED / "pages.warc.gz").open("rb") as file:
         rows = [item for item, _ in read_warc(file, "sample", START, 40_000) if isinstance(item, Row)]
@@ -75,8 +79,7 @@ def test_mutated_pages_never_raise_anything_else() -> None:
         page = bytearray(generator.choice(rows).html[:20_000])
         for _ in range(generator.randrange(1, 30)):
             at = generator.randrange(len(page))
-            piece = generator.choice([b"<", b">", b"</div>", b"<pre>", b"$", b"\\(", b"<math>", b"\x00", b"\xff", b"<!--", b"<table>",
-                                      b"<code>", b"&#", b"<script type='math/tex'>", b"<p", b"\xee\x80\x80", b"<sup>", b"'"])
+            piece = generator.choice(PIECES)
             if generator.random() < 0.5:
                 page[at:at] = piece
             else:
@@ -91,7 +94,8 @@ def test_mutated_pages_never_raise_anything_else() -> None:
 
 TEXT = "Größe, naïve café – déjà vu: x ≤ y"
 ENCODINGS = {
-    "utf-8": ("utf-8", TEXT), "utf-8-sig": ("utf-8", TEXT), "utf-16": ("", TEXT), "iso-8859-1": ("iso-8859-1", "Größe, naïve café"),
+    "utf-8": ("utf-8", TEXT), "utf-8-sig": ("utf-8", TEXT), "utf-16": ("", TEXT),
+    "iso-8859-1": ("iso-8859-1", "Größe, naïve café"),
     "windows-1252": ("iso-8859-1", "Größe – “naïve” café"), "shift_jis": ("shift_jis", "数学の問題を解く"),
     "euc-jp": ("euc-jp", "数学の問題を解く"), "iso-2022-jp": ("iso-2022-jp", "数学の問題を解く"), "gb18030": ("gb2312", "数学问题的解答"),
     "big5": ("big5", "數學問題的解答"), "euc-kr": ("euc-kr", "수학 문제를 풀다"), "koi8-r": ("koi8-r", "решение задачи"),
@@ -111,5 +115,6 @@ def test_declared_encodings(codec: str, where: str) -> None:
 def test_mislabelled_encodings() -> None:
     assert TEXT in decode(f"<meta charset='iso-8859-1'><p>{TEXT}</p>".encode(), "text/html; charset=windows-1251")
     russian = "Решение задачи о наибольшем числе, которое записано в списке. " * 5
-    assert russian in decode(f"<meta charset='utf-8'><p>{russian}</p>".encode("windows-1251"), "text/html; charset=utf-8")
+    page = f"<meta charset='utf-8'><p>{russian}</p>".encode("windows-1251")
+    assert russian in decode(page, "text/html; charset=utf-8")
     assert "text" in decode(b"<p>te\x00xt \xff\xfe</p>".replace(b"\x00", b""), "text/html; charset=no-such-thing")

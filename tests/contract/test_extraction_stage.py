@@ -1,4 +1,4 @@
-"""Ingestion and extraction as the runner sees them: the shipped pages, the same bytes over kills, hostile pages set aside."""
+"""Ingestion and extraction as the runner sees them: the shipped pages, the same bytes over kills, hostile pages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ import json, sys
 from components.runner import execute
 execute(*json.loads(sys.argv[1]))
 """
-SAMPLE = {"sources": [{"name": "sample", "format": "warc", "path": "sample:pages.warc.gz", "limit": 60}], "pages_per_shard": 10}
+SOURCE = {"name": "sample", "format": "warc", "path": "sample:pages.warc.gz", "limit": 60}
+SAMPLE = {"sources": [SOURCE], "pages_per_shard": 10}
 
 
 @pytest.fixture(scope="module")
@@ -99,13 +100,13 @@ HOSTILE = {
 
 
 def test_hostile_pages_cost_one_document_each(tmp_path: Path) -> None:
-    good = b"<html><body><p>" + b"A page like any other page, with nothing that could harm. " * 9 + b"</p></body></html>"
+    good = b"<html><p>" + b"A page like any other page, with nothing that could harm. " * 9 + b"</p></html>"
     (tmp_path / "pages").mkdir()
     for number, page in enumerate(HOSTILE.values()):
         (tmp_path / f"pages/{number}-bad.html").write_bytes(page)
         (tmp_path / f"pages/{number}-good.html").write_bytes(good)
-    sources = [{"name": "folder", "format": "html_folder", "path": str(tmp_path / "pages"), "url_prefix": "https://x.org/"}]
-    pages = execute("ingestion", {"sources": sources, "page_bytes": 10**8}, {}, tmp_path / "store").output("pages")
+    source = {"name": "folder", "format": "html_folder", "path": str(tmp_path / "pages"), "url_prefix": "https://x.org/"}
+    pages = execute("ingestion", {"sources": [source], "page_bytes": 10**8}, {}, tmp_path / "store").output("pages")
     found = execute("extraction", {"seconds": 2}, {"pages": pages}, tmp_path / "store").output("documents")
     assert [row["url"] for row in read_documents(open_artifact(found))] == [
         f"https://x.org/{number}-good.html" for number in range(len(HOSTILE))]

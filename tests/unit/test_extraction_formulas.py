@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (markup as sites write it)
 """Every kind of formula markup comes out as TeX, once, where it stood in its sentence."""
 
 from __future__ import annotations
