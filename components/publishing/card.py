@@ -69,7 +69,7 @@ def write_card(
         "## Model\n\n" + _table(["", ""], [
             ["architecture", "MiMo: a Qwen2 decoder and multi-token-prediction (MTP) heads" if heads
              else "MiMo / Qwen2 decoder, without MTP heads"],
-            ["parameters", f"{main:,}" + (f", and {head:,} in each of {heads} MTP heads" if heads else "")],
+            ["parameters", f"{main:,}" + (f", and {head:,} in each MTP head ({heads})" if heads else "")],
             ["layers, hidden size", f"{shape.num_hidden_layers}, {shape.hidden_size}"],
             ["vocabulary", f"{shape.vocab_size:,}"],
             ["context", f"{shape.max_position_embeddings:,} tokens"],
@@ -86,7 +86,7 @@ def write_card(
 def _front_matter(config: Config, variant: Variant, title: str, scores: Scores | None) -> str:
     results = [
         EvalResult(
-            task_type="text-generation", dataset_type="held-out", dataset_name=f"held-out {kind} problems",
+            task_type="text-generation", dataset_type=f"held-out-{kind}", dataset_name=f"held-out {kind} problems",
             metric_type=scores.metric, metric_value=round(100 * average.value, 2),
         )
         for kind, average in scores.average.items()
@@ -114,8 +114,9 @@ def _training(variant: Variant, inputs: Mapping[str, Artifact]) -> str:
         totals = {key: value for key, value in manifest.totals.items() if key != "parameters"}
         numbers = ", ".join(f"{key.replace('_', ' ')} {_number(value)}" for key, value in totals.items())
         rows.append([STAGES[name], numbers, f"`{manifest.fingerprint[:12]}`"])
-    note = "`tokens` of pretraining counts its last stage, `tokens in all` the three.\n"
-    return _table(["stage", "data", "fingerprint"], rows) + "\n" + note
+    note = "\n`tokens` of pretraining counts its last stage, `tokens in all` the three.\n"
+    pretrained = inputs["base"].manifest.stage == "pretraining"
+    return _table(["stage", "data", "fingerprint"], rows) + (note if pretrained else "")
 
 
 def _evaluation(variant: Variant, members: Sequence[Variant], scores: Mapping[str, Scores], promote: bool) -> str:

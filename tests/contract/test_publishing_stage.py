@@ -108,14 +108,15 @@ def test_five_directories_and_a_summary_that_names_their_sources(inputs, publish
 def test_cards_quote_their_own_results(published: Path) -> None:
     for directory, percent in {"Base": 12.5, "SFT": 25.0, "RL-Zero": 37.5, "RL": 50.0}.items():
         card = ModelCard.load(published / directory / "README.md")
-        assert [(each.metric_type, each.metric_value) for each in card.data.eval_results] == [("avg@4", percent)] * 2
+        found = [(each.dataset_name, each.metric_type, each.metric_value) for each in card.data.eval_results]
+        assert found == [(f"held-out {kind} problems", "avg@4", percent) for kind in ("math", "code")]
         assert card.data.pipeline_tag == "text-generation" and card.data.license is None
         mine = next(line for line in card.text.splitlines() if line.startswith(f"| **{directory}** |"))
         avg, best = (f"{value:.1f} [{value - 10:.1f}, {value + 10:.1f}]" for value in (percent, percent + 25))
         assert mine.count(f"| {avg} | {best} | 16 ") == 2   # math and code
         assert "A toy." in card.text and "12,345" in card.text
     card = ModelCard.load(published / "MTPs" / "README.md")
-    assert card.data.eval_results is None and "in each of 3 MTP heads" in card.text
+    assert card.data.eval_results is None and "in each MTP head (3)" in card.text
 
 
 def _unverified(monkeypatch: pytest.MonkeyPatch) -> None:
