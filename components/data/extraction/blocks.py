@@ -5,6 +5,7 @@ Every block remembers where it starts in the tree, so that a judge of main conte
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -50,6 +51,7 @@ _NAVIGATION = re.compile(
     r"advertisement|sponsored|outbrain|taboola|login|signup|skip-?link|mw-editsection|catlinks|most-?read|"
     r"related-?posts?)"
     r"(?:$|[\s_-])", re.I)
+_LINK_SHARE = 0.6   # of the characters of a boilerplate element, white space included
 _ORDINAL = re.compile(r"st|nd|rd|th|er?|o|a|tm|sm|®|™|°|º|ª", re.I)
 
 
@@ -118,7 +120,7 @@ class _Walk:
         text = self.delimiters.replace(text, self.slots)
         block = Block(text, "p", anchor, after, links=links, boilerplate=self.boilerplate > 0,
                       navigation=self.navigation > 0, post=self.post)
-        items = self.slots.get(text)
+        items = self.slots.get(text) if OPEN in text else []
         block.slots = any(not isinstance(item, str) for item in items)
         if len(items) == 1 and isinstance(items[0], CodeBlock) and PLACEHOLDER.fullmatch(text.strip()):
             block.kind = "code"
@@ -234,9 +236,25 @@ def _is_boilerplate(element: _Element, tag: str) -> bool:
     if tag in ("body", "html", "article", "main"):
         return False
     classes, name = element.get("class"), element.get("id")
-    if classes and _BOILERPLATE.search(classes):
+    if classes and _names_boilerplate(classes):
         return True   # an id may be a heading's words: `related-functions` is a section like any other
-    return bool(name) and tag not in ("section", "span", "a") and len(name) <= 24 and bool(_BOILERPLATE.search(name))
+    return bool(name) and tag not in ("section", "span", "a") and len(name) <= 24 and _names_boilerplate(name)
+
+
+@functools.lru_cache(maxsize=8192)   # a site repeats its few hundred classes on every page
+def _names_boilerplate(words: str) -> bool:
+    return bool(_BOILERPLATE.search(words))
+
+
+def prune_link_lists(root: _Element) -> None:
+    """Remove navigation that is little else than links, in place: less to walk, and nothing a reader came for."""
+    for element in list(root.iter("nav", "aside", "div", "ul", "ol", "section", "footer", "header", "table")):
+        if len(element) == 0 or not (_is_boilerplate(element, element.tag) or element.get("role") == "navigation"):
+            continue
+        characters = sum(map(len, element.itertext()))
+        links = sum(len(text) for link in element.iter("a") for text in link.itertext())
+        if links > _LINK_SHARE * characters and element.find(".//pre") is None and element.getparent() is not None:
+            element.clear(keep_tail=True)
 
 
 def _open_script(element: _Element, walk: _Walk) -> None:

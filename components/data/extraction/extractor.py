@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from lxml import etree
 from lxml.etree import _Element
 
-from components.data.extraction.blocks import DROPPED, Block, read_blocks
+from components.data.extraction.blocks import DROPPED, Block, prune_link_lists, read_blocks
 from components.data.extraction.code import replace_code
 from components.data.extraction.content import choose
 from components.data.extraction.delimiters import read_delimiters
@@ -25,6 +25,8 @@ from components.data.extraction.threads import PostMark, ThreadMark, find_thread
 MAX_CHARACTERS = 20_000_000
 MAX_NODES = 300_000
 MAX_DEPTH = 600
+_TOO_DEEP = etree.XPath(f"boolean({'/*' * (MAX_DEPTH + 1)})")
+_NODES = etree.XPath("count(//*)")
 _HIDDEN = {   # what must stand in the page for its XPath to be worth a walk
     " hidden": "@hidden",
     "display:none": "contains(@style, 'display:none')",
@@ -38,7 +40,6 @@ _HIDDEN = {   # what must stand in the page for its XPath to be worth a walk
     "navigation": "@role='navigation'",
 }
 _SUFFIX = re.compile(r"\s+(?:[|»·—–]|-|::)\s+")
-_DEPTH_TAGS = re.compile(r"<(/?)[a-zA-Z]")
 
 
 def extract_page(html: str | bytes, url: str = "", content_type: str = "") -> Extraction:
@@ -47,6 +48,7 @@ def extract_page(html: str | bytes, url: str = "", content_type: str = "") -> Ex
     root = _parse(source)
     slots = Slots()
     title = _title(root)
+    prune_link_lists(root)
     replace_code(root, slots)
     replace_formulas(root, source, slots)
     etree.strip_elements(root, *DROPPED, with_tail=False)
@@ -87,14 +89,10 @@ def _parse(source: str) -> _Element:
     root = etree.fromstring(source.encode("utf-8", "replace"), parser)
     if root is None:
         raise ExtractionError("no_markup")
-    depth = nodes = 0
-    for event, _ in etree.iterwalk(root, events=("start", "end")):
-        depth += 1 if event == "start" else -1
-        nodes += event == "start"
-        if depth > MAX_DEPTH:
-            raise ExtractionError("too_deep", f"over {MAX_DEPTH} elements inside each other")
-        if nodes > MAX_NODES:
-            raise ExtractionError("too_many_elements", f"over {MAX_NODES}")
+    if _TOO_DEEP(root):
+        raise ExtractionError("too_deep", f"over {MAX_DEPTH} elements inside each other")
+    if _NODES(root) > MAX_NODES:
+        raise ExtractionError("too_many_elements", f"over {MAX_NODES}")
     return root
 
 
