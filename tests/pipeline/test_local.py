@@ -40,6 +40,11 @@ def tasks_of(root: Path) -> list[int]:
     return found
 
 
+def _hear_interrupts() -> None:
+    """A shell starts background jobs with SIGINT ignored, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a mini run that was killed twice, by SIGKILL and by Ctrl-C, and continued to its end."""
@@ -47,7 +52,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [sys.executable, "-m", "pipelines.cli", "run", "--runs", str(root), "--profile", MINI]
     for node, number in (("synthesis", signal.SIGKILL), ("sft", signal.SIGINT)):
         process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT,
+            preexec_fn=_hear_interrupts,
         )
         assert process.stdout is not None and process.stderr is not None
         for line in process.stdout:
@@ -133,7 +139,7 @@ def test_a_failing_stage_has_the_last_word(tmp_path: Path) -> None:
     result = mimo(tmp_path, "run", "--profile", MINI, "--set", f"ingestion.sources={source}")
     assert result.returncode == 1
     last = result.stderr.strip().splitlines()[-1]
-    assert last.startswith("ingestion: ") and "/nonexistent/pages.warc.gz" in last
+    assert last.startswith("ingestion") and "/nonexistent/pages.warc.gz" in last
     assert "Traceback" not in result.stdout + result.stderr
     log = re.search(r"Its log: (\S+)", result.stdout)
     assert log is not None and "/nonexistent/pages.warc.gz" in Path(log.group(1)).read_text()
