@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 
 from components.data.extraction.result import Formula
+from components.data.extraction.scan import Page
 from components.data.extraction.slots import OPEN, Slots
 from components.data.extraction.tex import strip_wrapping, surely_tex
 
@@ -21,7 +22,6 @@ _PAIRS = re.compile(
 _PAIR = re.compile(r"""\[\s*(["'])(.{1,40}?)\1\s*,\s*(["'])(.{1,40}?)\3\s*\]""")
 _KATEX = re.compile(
     r"""\{\s*["']?left["']?\s*:\s*(["'])(.{1,40}?)\1\s*,\s*["']?right["']?\s*:\s*(["'])(.{1,40}?)\3([^{}]{0,100})\}""")
-_ENGINES = ("mathjax", "katex", "tex2jax", "asciimath", "jsmath", "latexit", "mathml")
 _ENVIRONMENTS = "equation|align|alignat|flalign|gather|multline|eqnarray|displaymath|aligned|split|math"
 _TAGS = re.compile(r"\[(itex|imath|tex|math|latex|inlinemath)\](.+?)\[/\1\]", re.S | re.I)
 _WORDPRESS = re.compile(r"\$latex\s+(.+?)(?<!\\)\$", re.S)
@@ -54,11 +54,10 @@ def _put(match: re.Match[str], rule: Rule, slots: Slots) -> str:
     return slots.put(Formula(tex, display, origin))
 
 
-def read_delimiters(html: str) -> Delimiters:
+def read_delimiters(page: Page) -> Delimiters:
     """What delimits formulas on this page, by its scripts; the defaults of MathJax and KaTeX where it says nothing."""
-    lower = html.lower()
-    engine = any(name in lower for name in _ENGINES)
-    configured = _configured(html) if engine else []
+    engine = page.engine
+    configured = _configured(page.source) if engine else []
     environment = rf"(\\begin\{{({_ENVIRONMENTS})\*?\}}(?:.{{1,{LONGEST}}}?)\\end\{{\2\*?\}})"
     patterns: list[Rule] = [
         (_WORDPRESS, False, "wordpress", False),
@@ -75,7 +74,7 @@ def read_delimiters(html: str) -> Delimiters:
                 position = 2 if len(left) > 1 else len(patterns)
                 patterns.insert(position, (_between(left, right), display, "mathjax", False))
                 hints.append(left)
-        if "asciimath" in lower and not any(left == "`" for left, _, _ in configured):
+        if page.asciimath and not any(left == "`" for left, _, _ in configured):
             patterns.append((_between("`", "`"), False, "asciimath", False))
             hints.append("`")
     patterns.append((_BARE_DOLLARS, False, "dollars", True))

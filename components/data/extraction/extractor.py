@@ -19,6 +19,7 @@ from components.data.extraction.delimiters import read_delimiters
 from components.data.extraction.encoding import decode
 from components.data.extraction.formulas import replace_formulas
 from components.data.extraction.result import CodeBlock, Extraction, ExtractionError, Formula, Losses, Post, Thread
+from components.data.extraction.scan import remove_hidden, scan
 from components.data.extraction.slots import PLACEHOLDER, Slots, clean
 from components.data.extraction.threads import PostMark, ThreadMark, find_thread
 
@@ -27,18 +28,6 @@ MAX_NODES = 300_000
 MAX_DEPTH = 600
 _TOO_DEEP = etree.XPath(f"boolean({'/*' * (MAX_DEPTH + 1)})")
 _NODES = etree.XPath("count(//*)")
-_HIDDEN = {   # what must stand in the page for its XPath to be worth a walk
-    " hidden": "@hidden",
-    "display:none": "contains(@style, 'display:none')",
-    "display: none": "contains(@style, 'display: none')",
-    "visibility:hidden": "contains(@style, 'visibility:hidden')",
-    "visibility: hidden": "contains(@style, 'visibility: hidden')",
-    "MathJax_Preview": "contains(@class, 'MathJax_Preview')",
-    "mw-editsection": "contains(@class, 'mw-editsection')",
-    "headerlink": "contains(@class, 'headerlink')",
-    "katex-html": "contains(@class, 'katex-html')",
-    "navigation": "@role='navigation'",
-}
 _SUFFIX = re.compile(r"\s+(?:[|»·—–]|-|::)\s+")
 
 
@@ -49,15 +38,16 @@ def extract_page(html: str | bytes, url: str = "", content_type: str = "") -> Ex
     slots = Slots()
     title = _title(root)
     prune_link_lists(root)
+    page = scan(root, source)
     replace_code(root, slots)
-    replace_formulas(root, source, slots)
+    replace_formulas(root, page, slots)
     etree.strip_elements(root, *DROPPED, with_tail=False)
-    _remove_hidden(root, source)
+    remove_hidden(page)
     body = root.find(".//body")
     body = root if body is None else body
-    mark = find_thread(body, source)
+    mark = find_thread(body, page)
     posts = {post.body: index for index, post in enumerate(mark.posts)} if mark else {}
-    blocks = read_blocks(body, read_delimiters(source), slots, posts)
+    blocks = read_blocks(body, read_delimiters(page), slots, posts)
     if mark:
         kept = [block for block in blocks if block.post >= 0]
     else:
@@ -94,14 +84,6 @@ def _parse(source: str) -> _Element:
     if _NODES(root) > MAX_NODES:
         raise ExtractionError("too_many_elements", f"over {MAX_NODES}")
     return root
-
-
-def _remove_hidden(root: _Element, source: str) -> None:
-    conditions = [condition for word, condition in _HIDDEN.items() if word in source]
-    if conditions:
-        for node in root.xpath(f"//*[{' or '.join(conditions)}]"):
-            if node.getparent() is not None and node.tag not in ("body", "html"):
-                node.clear(keep_tail=True)
 
 
 def _title(root: _Element) -> str:

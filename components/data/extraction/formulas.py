@@ -15,6 +15,7 @@ from lxml.etree import _Element
 
 from components.data.extraction.mathml import local_name, mathml_to_tex
 from components.data.extraction.result import Formula
+from components.data.extraction.scan import Page
 from components.data.extraction.slots import OPEN, Slots
 from components.data.extraction.tex import maybe_tex, strip_wrapping, surely_tex, undelimit
 
@@ -23,6 +24,7 @@ Found = tuple[str, bool, str]   # TeX, display, origin
 _CLASS_WORDS = ("math", "Math", "katex", "tex", "TeX", "formula", "equation", "mjx", "jax", "ltx_")
 _DATA = ("data-tex", "data-latex", "data-formula", "data-math", "data-equation", "data-katex", "data-expr",
          "data-mathml", "data-original-tex", "data-math-tex", "data-tex-source", "data-latex-code")
+_DATA_NAMES = re.compile("data-value|" + "|".join(sorted(_DATA, key=len, reverse=True)))
 _TAGS = ("math", "mml:math", "m:math", "mathml:math", "mjx-container", "d-math", "math-renderer", "tex-math",
          "amp-mathml", "math-field", "tex", "latex", "inline-math", "la-tex", "svg")
 _MATHJAX_OUTPUT = re.compile(r"^(?:MathJax|MathJax_Display|MathJax_SVG|MathJax_SVG_Display|MathJax_CHTML|mjx-chtml|"
@@ -51,17 +53,17 @@ _WIRIS = str.maketrans("«»¨§´", "<>\"&'")
 _PARSER = etree.HTMLParser(encoding="utf-8", no_network=True, huge_tree=False)
 
 
-def _candidates(html: str) -> list[str]:
-    """XPaths of what may be a formula; only for words that the page has, because each costs a walk over the tree."""
-    paths = [f"//*[name()='{tag}']" if ":" in tag else f"//{tag}" for tag in _TAGS if f"<{tag}" in html]
-    if "math/" in html:
+def _candidates(page: Page) -> list[str]:
+    """XPaths of what may be a formula; only for what the page has, because each costs a walk over the tree."""
+    paths = [f"//*[name()='{tag}']" if ":" in tag else f"//{tag}" for tag in _TAGS if tag in page.tags]
+    if "script" in page.tags and "math/" in page.source:
         paths.append("//script[starts-with(@type, 'math/')]")
-    if "<img" in html or "<IMG" in html:
+    if "img" in page.tags:
         paths.append("//img[@alt or @src]")
-    words = [f"contains(@class, '{word}')" for word in _CLASS_WORDS if word in html]
+    words = [f"contains(@class, '{word}')" for word in _CLASS_WORDS if word in page.classes]
     if words:
         paths.append(f"//*[@class and ({' or '.join(words)})]")
-    names = [f"@{name}" for name in (*_DATA, "data-value") if name in html]
+    names = [f"@{name}" for name in sorted(set(_DATA_NAMES.findall(page.source)))]
     return [*paths, f"//*[{' or '.join(names)}]"] if names else paths
 
 
@@ -70,9 +72,9 @@ def _compiled(paths: str) -> etree.XPath:
     return etree.XPath(paths)
 
 
-def replace_formulas(root: _Element, html: str, slots: Slots) -> None:
+def replace_formulas(root: _Element, page: Page, slots: Slots) -> None:
     """Replace every formula element below `root` by its placeholder, in place."""
-    paths = _candidates(html)
+    paths = _candidates(page)
     if not paths:
         return
     gone: set[_Element] = set()

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from lxml import etree
 from lxml.etree import _Element
 
+from components.data.extraction.scan import Page
+
 
 @dataclass(frozen=True)
 class PostMark:
@@ -28,7 +30,8 @@ class ThreadMark:
 
 @dataclass(frozen=True)
 class _Software:
-    """XPaths of posts and, below each, of its body; one of `hints` must stand in the page for them to be tried."""
+    """XPaths of posts and, below each, of its body; one of `hints` must be a class on the page, or stand in
+    its source where it names an attribute, for them to be tried."""
 
     name: str
     hints: tuple[str, ...]
@@ -50,7 +53,7 @@ _STACK_EXCHANGE = _software(
     f".//*[{_has('js-post-body')} or {_has('post-text')} or {_has('s-prose')}]",
 )
 _FORUMS = [
-    _software("discourse", "cooked|DiscussionForumPosting",
+    _software("discourse", "cooked|crawler-post",
               f"//*[{_has('topic-body')} or {_has('topic-post')} or {_has('crawler-post')}]",
               f".//*[{_has('cooked')} or ({_has('post')} and @itemprop)]"),
     _software("xenforo", "bbWrapper|messageText",
@@ -63,18 +66,18 @@ _FORUMS = [
               f".//div[{_has('postbody')} and not(.//div[{_has('content')}])]"),
     _software("vbulletin", "post_message_",
               "//*[starts-with(@id, 'post_message_')]"),
-    _software("smf", "post_wrapper|\"inner\"",
+    _software("smf", "post_wrapper",
               f"//div[{_has('post_wrapper')}]", f".//div[{_has('inner')}]"),
     _software("mybb", "post_body", f"//*[{_has('post_body')} and starts-with(@id, 'pid_')]"),
     _software("invision", "ipsComment|cPost", "//article[contains(@class, 'cPost') or contains(@class, 'ipsComment')]",
               ".//div[@data-role='commentContent']"),
-    _software("vanilla", "Message userContent", f"//*[{_has('userContent')} and {_has('Message')}]"),
-    _software("nodebb", "component=\"post", "//*[@component='post']", ".//*[@component='post/content']"),
+    _software("vanilla", "userContent", f"//*[{_has('userContent')} and {_has('Message')}]"),
+    _software("nodebb", "component=", "//*[@component='post']", ".//*[@component='post/content']"),
     _software("flarum", "Post-body", f"//*[{_has('Post-body')}]"),
     _software("hackernews", "commtext|toptext", f"//*[{_has('commtext')} or {_has('toptext')}]"),
-    _software("reddit", "usertext-body|old.reddit", f"//*[{_has('usertext-body')}]"),
+    _software("reddit", "usertext-body", f"//*[{_has('usertext-body')}]"),
     _software("github", "comment-body", f"//*[{_has('comment-body')} and not(ancestor::*[{_has('comment-body')}])]"),
-    _software("schema.org", "schema.org/Question|schema.org/QAPage|schema.org/DiscussionForumPosting",
+    _software("schema.org", "schema.org/",
               "//*[contains(@itemtype, 'schema.org/Question') or contains(@itemtype, 'schema.org/Answer') or "
               "contains(@itemtype, 'schema.org/DiscussionForumPosting') or "
               "(contains(@itemtype, 'schema.org/Comment') and "
@@ -90,22 +93,27 @@ _NOISE = etree.XPath(
     "contains(@class, 'notice')]"
 )
 _VOTES = etree.XPath(".//*[@itemprop='upvoteCount' or contains(@class, 'vote-count')]")
+_ATTRIBUTES = ("post_message_", "schema.org/", "component=")   # hints that are no classes
 _LEAST_POSTS = 2
 
 
-def find_thread(root: _Element, html: str) -> ThreadMark | None:
+def find_thread(root: _Element, page: Page) -> ThreadMark | None:
     """The thread that a page is; removes signatures and controls inside its posts. None for any other page."""
-    if any(hint in html for hint in _STACK_EXCHANGE.hints):
+    if _may_be(_STACK_EXCHANGE, page):
         marks = [_mark(post, body, _role(post), full=True) for post, body in _bodies(root, _STACK_EXCHANGE)]
         if any(mark.role == "question" for mark in marks):
             return _cleaned("stackexchange", marks)
     for software in _FORUMS:
-        if any(hint in html for hint in software.hints):
+        if _may_be(software, page):
             found = _bodies(root, software)
             if len(found) >= _LEAST_POSTS:
                 marks = [_mark(post, body, _role(post), full=software.name == "schema.org") for post, body in found]
                 return _cleaned(software.name, marks)
     return None
+
+
+def _may_be(software: _Software, page: Page) -> bool:
+    return any(hint in (page.source if hint in _ATTRIBUTES else page.classes) for hint in software.hints)
 
 
 def _cleaned(software: str, marks: Sequence[PostMark]) -> ThreadMark:
