@@ -21,7 +21,9 @@ class _Problem(BaseModel):
     id: str = Field(min_length=1)
     source: str = Field(description="where it came from, for example reasoning_gym/chain_sum")
     prompt: str = Field(min_length=1)
-    pass_rate: float | None = Field(default=None, ge=0, le=1, description="of the model it was curated with; None: unmeasured")
+    pass_rate: float | None = Field(
+        default=None, ge=0, le=1, description="of the model it was curated with; None: unmeasured"
+    )
 
 
 class MathProblem(_Problem):
@@ -39,7 +41,9 @@ class TestCase(BaseModel):
 
     input: str
     expected: str
-    pass_rate: float | None = Field(default=None, ge=0, le=1, description="over solutions of several models; None: unmeasured")
+    pass_rate: float | None = Field(
+        default=None, ge=0, le=1, description="over solutions of several models; None: unmeasured"
+    )
 
 
 class CodeProblem(_Problem):

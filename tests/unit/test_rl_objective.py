@@ -63,7 +63,9 @@ def test_clip_higher_stops_the_gradient_only_beyond_its_bounds() -> None:
     for ratio, advantage, flows in [(1.27, 1, True), (1.29, 1, False), (0.81, -1, True), (0.79, -1, False),
                                     (0.5, 1, True), (1.5, -1, True)]:  # fmt: skip
         log_prob = torch.tensor([math.log(ratio)], requires_grad=True)
-        loss, _ = grpo_loss(log_prob, torch.zeros(1), torch.tensor([float(advantage)]), torch.zeros(1, dtype=torch.long),
-                            tokens_G=torch.ones(1))  # fmt: skip
+        loss, _ = grpo_loss(
+            log_prob, torch.zeros(1), torch.tensor([float(advantage)]), torch.zeros(1, dtype=torch.long),
+            tokens_G=torch.ones(1),
+        )  # fmt: skip
         loss.backward()
         assert log_prob.grad is not None and bool(log_prob.grad.abs() > 0) == flows, (ratio, advantage)
