@@ -114,7 +114,7 @@ a stage whose code, config and inputs are the same is not computed again.
 """
 _RERUN_DETAILS = """\
   mimo rerun --run latest --stage rl --set rl.learning_rate=2e-6
-  mimo rerun --stage evaluation --set evaluation.samples=16 --downstream
+  mimo rerun --stage evaluation --set evaluation.sampling.samples=16 --downstream
 """
 _STAGE_DETAILS = """\
   mimo stage                                    the stages

@@ -5,7 +5,7 @@ inputs: common ones that a half-right program passes, then other branches, then 
 Expected outputs come from evaluating the specification directly, not from the golden program, so that running the
 golden program against its tests checks both.
 
-Families, easiest first: pair, formula, branch, two_numbers, clamp, loop, numbers.
+Families, easiest first: formula, branch, two_numbers, clamp, loop, numbers.
 """
 
 from __future__ import annotations
@@ -126,36 +126,6 @@ def _two_numbers(rng: random.Random) -> Draft:
     )
 
 
-PAIRS = (
-    Expression("a", "a", lambda a, b: a),
-    Expression("b", "b", lambda a, b: b),
-    Expression("a plus b", "a+b", lambda a, b: a + b),
-    Expression("a minus b", "a-b", lambda a, b: a - b),
-    Expression("b minus a", "b-a", lambda a, b: b - a),
-    Expression("a times b", "a*b", lambda a, b: a * b),
-    Expression("a times a", "a*a", lambda a, b: a * a),
-    Expression("b times b", "b*b", lambda a, b: b * b),
-    Expression("a plus a", "a+a", lambda a, b: a + a),
-    Expression("b plus b", "b+b", lambda a, b: b + b),
-)
-
-
-def _pair(rng: random.Random) -> Draft:
-    """No constants to copy: the easiest family that still has two branches."""
-    word = rng.choice(list(COMPARISONS))
-    sign, holds = COMPARISONS[word]
-    then, otherwise = rng.sample(PAIRS, 2)
-    low, high = rng.randint(2, 5), rng.randint(7, 12)
-    descending, ascending = [(high, low), (high + 3, low + 1)], [(low, high), (low + 2, high + 4)]
-    common, other = (descending, ascending) if sign[0] == ">" else (ascending, descending)
-    return Draft(
-        f"Read a and b. If a is {word} b, print {then.english}. Otherwise print {otherwise.english}.",
-        f"a,b=map(int,input().split())\nprint({then.python} if a{sign}b else {otherwise.python})",
-        lambda a, b: then.value(a, b) if holds(a, b) else otherwise.value(a, b),
-        [*common, *other, (low, low), (-high, low)],
-    )
-
-
 def _clamp(rng: random.Random) -> Draft:
     low, high = rng.randint(-4, 3), rng.randint(5, 12)
     first, last, middle = rng.randint(0, 9), rng.randint(0, 9), _simple(rng)
@@ -194,7 +164,6 @@ def _numbers(rng: random.Random) -> Draft:
 
 
 FAMILIES: dict[str, Callable[[random.Random], Draft]] = {
-    "pair": _pair,
     "formula": _formula,
     "branch": _branch,
     "two_numbers": _two_numbers,
