@@ -6,7 +6,6 @@ penalty. A failure of the machinery is None, never 0: the completion is masked o
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Any, Literal
 from components.problems import CodeProblem, MathProblem
 from components.reward import code, difficulty, math
 from components.reward.config import RewardConfig
-from components.reward.sandbox import Limits, SandboxPool
+from components.reward.judges import open_judge, program_limits
 
 Kind = Literal["correct", "wrong", "unparsable", "timeout", "infrastructure"]
 
@@ -35,21 +34,17 @@ class Reward:
 
 
 class Rewarder:
-    """Judges completions. Its processes start when the first completion needs them and end with `close`.
+    """Judges completions.
 
-    `submit` may be called from any thread and never blocks on a verdict; easy math is decided before it returns.
+    Its own processes start when the first completion needs them and end with `close`. `submit` may be called from any
+    thread and never blocks on a verdict; easy math is decided before it returns.
     From asyncio: `await asyncio.wrap_future(rewarder.submit(problem, completion))`.
     """
 
     def __init__(self, config: RewardConfig) -> None:
         self.config = config
-        self._limits = Limits(
-            cpu_s=config.cpu_s, wall_s=config.wall_s, memory_bytes=config.memory_mb << 20,
-            output_bytes=config.output_kb << 10,
-        )
-        self._lock = threading.Lock()
-        self._sandbox: SandboxPool | None = None
-        self._math: math.MathPool | None = None
+        self._limits = program_limits(config)
+        self.judge = open_judge(config)
 
     def submit(self, problem: MathProblem | CodeProblem, completion: str) -> Future[Reward]:
         """The reward of a completion, later.
@@ -63,13 +58,13 @@ class Rewarder:
             if verdict is not None:
                 reward.set_result(_math_reward(verdict))
             else:
-                _then(self._math_pool().submit(problem.answer, completion), _math_reward, reward)
+                _then(self.judge.compare(problem.answer, completion), _math_reward, reward)
             return reward
         program = code.extract_program(completion)
         if program is None:
             reward.set_result(Reward(0.0, "unparsable", tests=("error",) * len(problem.tests)))
         else:
-            verdicts = code.submit(program, problem, self._sandbox_pool(), self._limits)
+            verdicts = self.judge.run(program, problem, self._limits)
             _then(verdicts, lambda verdict: self._code_reward(problem, verdict), reward)
         return reward
 
@@ -79,29 +74,13 @@ class Rewarder:
 
     def close(self) -> None:
         """Finish what was submitted and end all processes."""
-        with self._lock:
-            for pool in (self._sandbox, self._math):
-                if pool is not None:
-                    pool.close()
-            self._sandbox = self._math = None
+        self.judge.close()
 
     def __enter__(self) -> Rewarder:
         return self
 
     def __exit__(self, *error: object) -> None:
         self.close()
-
-    def _sandbox_pool(self) -> SandboxPool:
-        with self._lock:
-            if self._sandbox is None:
-                self._sandbox = SandboxPool(self.config.slots, self.config.minimum_level)
-            return self._sandbox
-
-    def _math_pool(self) -> math.MathPool:
-        with self._lock:
-            if self._math is None:
-                self._math = math.MathPool(self.config.math_workers)
-            return self._math
 
     def _code_reward(self, problem: CodeProblem, verdict: code.CodeVerdict) -> Reward:
         if verdict.infrastructure:

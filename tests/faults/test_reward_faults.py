@@ -77,7 +77,7 @@ def test_a_slot_that_never_comes_back_masks_the_completion(monkeypatch: pytest.M
     with Rewarder(RewardConfig(slots=1)) as rewarder:
         assert rewarder.score(PROBLEM, "```python\nprint(int(input()) + 1)\n```").value == 1.0
         monkeypatch.setattr(_Slot, "start", lambda self: (_ for _ in ()).throw(SandboxError("no more processes")))
-        rewarder._sandbox_pool()._slots[0].stop()
+        rewarder.judge.sandbox_pool()._slots[0].stop()
         reward = rewarder.score(PROBLEM, "```python\nprint(int(input()) + 1) # again\n```")
         assert reward.value is None and reward.kind == "infrastructure" and not reward.passed
         monkeypatch.undo()

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 from components.artifacts import write_json
 from components.problems import CodeProblem
 from components.reporting import Progress
-from components.reward.code import judge_many
 from components.reward.config import RewardConfig
-from components.reward.sandbox import Limits, SandboxError, SandboxPool
+from components.reward.judges import Judge, open_judge, program_limits
+from components.reward.sandbox import Limits, SandboxError
 
 CHUNK = 100   # problems judged between two resume points
 
@@ -33,27 +34,24 @@ def failures(
     if not problems:
         return {}
     failed: dict[str, str] = {}
-    limits = Limits(
-        cpu_s=reward.cpu_s, wall_s=reward.wall_s, memory_bytes=reward.memory_mb << 20,
-        output_bytes=reward.output_kb << 10,
-    )
+    limits = program_limits(reward)
     directory = work / "golden"
     directory.mkdir(exist_ok=True)
     chunks = [problems[start : start + CHUNK] for start in range(0, len(problems), CHUNK)]
-    with SandboxPool(reward.slots, reward.minimum_level) as pool:
+    with closing(open_judge(reward)) as judge:
         for index, chunk in enumerate(chunks):
             marker = directory / f"part-{index:05d}.json"
             if not marker.exists():
-                write_json(marker, _judge(chunk, pool, limits))
+                write_json(marker, _judge(chunk, judge, limits))
             failed.update(json.loads(marker.read_text()))
             progress.update(index + 1, len(chunks), f"golden solutions: {(index + 1) * CHUNK} of {len(problems)}")
     return failed
 
 
-def _judge(problems: Sequence[CodeProblem], pool: SandboxPool, limits: Limits) -> dict[str, str]:
+def _judge(problems: Sequence[CodeProblem], judge: Judge, limits: Limits) -> dict[str, str]:
     failed = {}
-    verdicts = judge_many([(problem.golden, problem) for problem in problems], pool, limits)
-    for problem, verdict in zip(problems, verdicts, strict=True):
+    verdicts = [judge.run(problem.golden, problem, limits) for problem in problems]
+    for problem, verdict in zip(problems, [future.result() for future in verdicts], strict=True):
         if verdict.infrastructure:
             raise SandboxError(f"the sandbox failed on the golden solution of {problem.id}; run the stage again")
         wrong = [f"test {number}: {kind}" for number, kind in enumerate(verdict.tests, 1) if kind != "pass"]
