@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -17,9 +18,16 @@ import pytest
 from components.artifacts import describe_shard, open_artifact, write_manifest
 from components.config import ConfigError
 from components.data.documents import DOCUMENT_SCHEMA, read_documents, write_parquet
-from components.data.synthesis.config import Endpoint
-from components.data.synthesis.endpoint import Journal, open_endpoint
-from components.data.synthesis.teacher import Generation, TeacherError
+from components.data.endpoint import (
+    Journal,
+    RecordedTeacher,
+    open_endpoint,
+    open_journal,
+    read_completion,
+    retry_after,
+)
+from components.data.endpoint_config import Endpoint
+from components.data.teacher import Generation, TeacherError
 from components.problems import MathProblem, write_problems
 from components.runner import execute
 
@@ -94,6 +102,8 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         elif step == "reset":
             self.close_connection = True
+        elif step == "busy":
+            self.reply(429, "later", {"retry-after": "1"})
         elif step == "nonsense":
             self.reply(200, "<html>bad gateway</html>")
         elif step == "empty":
@@ -125,11 +135,13 @@ def _ask(server: Server, journal: Path, prompts: list[str], n: int = 1, **settin
     config = Endpoint(url=server.url, model="m", **{"first_wait_s": 0.01, "timeout_s": 0.3, "retries": 8, **settings})
 
     async def ask():
-        async with open_endpoint(config, journal) as teacher:
-            return await asyncio.gather(*(
-                teacher.generate(f"r{index}", [{"role": "user", "content": prompt}], n, 5)
-                for index, prompt in enumerate(prompts)
-            ))
+        async with open_endpoint(config) as client:
+            with open_journal(journal) as opened:
+                teacher = RecordedTeacher(client, opened)
+                return await asyncio.gather(*(
+                    teacher.generate(f"r{index}", [{"role": "user", "content": prompt}], n, 5)
+                    for index, prompt in enumerate(prompts)
+                ))
 
     return asyncio.run(ask())
 
@@ -176,19 +188,47 @@ def test_the_key_comes_from_the_environment_and_stays_out_of_files(tmp_path, mon
     assert "hush" not in (tmp_path / "journal").read_text()
 
 
+def test_the_endpoint_says_how_long_to_wait(tmp_path):
+    with Server(lambda prompt: ["busy", "ok"]) as server:
+        start = time.monotonic()
+        _ask(server, tmp_path / "journal", ["What is 1 + 1?"], first_wait_s=0.001)
+        assert time.monotonic() - start >= 1
+    now = datetime(2026, 11, 25, 8, 0, 0, tzinfo=UTC)
+    asked = ["7", "1.5", "Wed, 25 Nov 2026 08:00:30 GMT", "Wed, 25 Nov 2026 07:00:00 GMT", "soon", "", "nan", "1e9"]
+    assert [retry_after(value, now) for value in asked] == [7, 1.5, 30, 0, 0, 0, 0, 900]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"null", b"[]", b"{}", b'{"choices": {}}', b'{"choices": [1]}', b'{"choices": [{"message": null}]}',
+     b'{"choices": [{"message": {"content": ["part"]}}]}', b'{"choices": [{"message": {"content": "\\ud800"}}]}',
+     b'{"choices": [{"message": {"content": "x"}}], "usage": [1]}', b"[" * 100_000, b"\xff\xfe",
+     b'{"choices": [{"message": {"content": "x"}}], "usage": {"prompt_tokens": "many"}}'],
+)  # fmt: skip
+def test_what_is_no_chat_completion_is_said_to_be_none(body):
+    with pytest.raises(ValueError, match=r" in b"):
+        read_completion(body)
+
+
+def _put(journal: Journal, answers: dict[str, Generation]) -> None:
+    async def put():
+        await asyncio.gather(*(journal.put(name, answer) for name, answer in answers.items()))
+
+    asyncio.run(put())
+
+
 @pytest.mark.parametrize("cut", [1, 10, 60])
 def test_a_torn_journal_line_is_asked_again(tmp_path, cut):
     path = tmp_path / "journal"
-    journal = Journal(path)
-    for name in ("a", "b"):
-        journal.put(name, Generation(f"answer to {name}\nin two lines", prompt_tokens=3))
-    journal.close()
+    with open_journal(path) as journal:
+        _put(journal, {name: Generation(f"answer to {name}\nin two lines", prompt_tokens=3) for name in ("a", "b")})
     path.write_bytes(path.read_bytes()[:-cut])
-    journal = Journal(path)
-    assert journal.get("a") == Generation("answer to a\nin two lines", prompt_tokens=3)
-    assert journal.get("b") is None
-    journal.put("c", Generation("third"))
-    journal.close()
+    with open_journal(path) as journal:
+        assert journal.get("a") == Generation("answer to a\nin two lines", prompt_tokens=3)
+        assert journal.get("b") is None
+        _put(journal, {"c": Generation("third")})
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([lines[0], b"\0\0\0\n{}\n", *lines[1:]]))   # blocks that never reached the disk
     assert [Journal(path).get(name) is not None for name in "abc"] == [True, False, True]
 
 
@@ -222,7 +262,8 @@ def test_a_killed_stage_asks_only_for_what_it_had_not_received(tmp_path):
     inputs = _inputs(tmp_path / "inputs", count)
 
     def config(server: Server) -> dict:
-        endpoint = {"url": server.url, "model": "m", "concurrency": concurrency, "first_wait_s": 0.01}
+        prices = {"prompt": 1000.0, "completion": 2000.0}
+        endpoint = {"url": server.url, "model": "m", "concurrency": concurrency, "first_wait_s": 0.01, "prices": prices}
         return {"teacher": "endpoint", "endpoint": endpoint, "shard_requests": 50, "problems": {"conversations": count}}
 
     with Server(_faults, delay=0.01) as server:
@@ -237,7 +278,7 @@ def test_a_killed_stage_asks_only_for_what_it_had_not_received(tmp_path):
         finally:
             os.killpg(child.pid, signal.SIGKILL)
             child.wait()
-        assert list(store.glob("synthesis/*.partial/work/journal.jsonl"))
+        assert list(store.glob("synthesis/*.partial/work/conversations/*.journal.jsonl"))
         resumed = execute("synthesis", config(server), inputs, store)
         twice = [prompt for prompt, times in server.answered.items() if times > 1]
         assert len(twice) <= concurrency          # only what was in flight when it died
@@ -249,4 +290,7 @@ def test_a_killed_stage_asks_only_for_what_it_had_not_received(tmp_path):
         84, 12, 12, 12
     )
     assert totals["completion_tokens"] == 11 * (count - 12)
+    assert resumed.metrics["total_cost"] == pytest.approx((7 * 1000 + 11 * 2000) * (count - 12) / 1e6)
+    assert whole.metrics["endpoint_repeats"] == 0   # each prompt's faults were over
+    assert "Tokens and cost" in resumed.report.read_text()
     assert {int(row["problem_id"][1:]) % 10 for row in read_documents(conversations)} == {0, 1, 2, 3, 4, 8, 9}

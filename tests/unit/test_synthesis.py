@@ -18,8 +18,8 @@ from components.data.synthesis.config import Config
 from components.data.synthesis.reading import analysis_prompt, read, summary_prompt
 from components.data.synthesis.requests import Request, plan
 from components.data.synthesis.solvers import solve
-from components.data.synthesis.teacher import Generation
 from components.data.synthesis.verification import judge
+from components.data.teacher import Generation
 from components.problems import MathProblem
 from components.reward.rewards import Reward, Rewarder
 from components.reward.sandbox import SandboxError

@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 
 from components.data.responses import foreign_letters, split_thought
-from components.data.synthesis.teacher import Generation
+from components.data.teacher import Generation
 from components.model.chat_template import CONTROL_TOKENS, SPECIAL_TOKENS
 
 

@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from components.config import StageConfig, execution
+from components.config import StageConfig
+from components.data.endpoint_config import Endpoint
 from components.reward.config import RewardConfig
 
 
@@ -36,21 +37,6 @@ class General(StageConfig):
     conversations: int = Field(default=0, ge=0, description="answers that become conversations")
     queries: str = Field(default="", description="a text file, one query a line; empty: summaries of the documents")
     characters: int = Field(default=1000, ge=100, description="longest excerpt in a query made from a document")
-
-
-class Endpoint(StageConfig):
-    """An OpenAI-compatible chat endpoint; `vllm serve` offers one."""
-
-    url: str = Field(pattern=r"^https?://", description="base URL, up to and with /v1")
-    model: str = Field(min_length=1, description="model name as the endpoint knows it")
-    api_key_variable: str = Field(default="", description="environment variable that holds the key; empty: no key")
-    temperature: float = Field(default=0.6, ge=0, le=2, description="sampling temperature")
-    top_p: float = Field(default=0.95, gt=0, le=1, description="nucleus")
-    max_tokens: int = Field(default=16384, ge=1, description="longest answer, thought included, in tokens")
-    concurrency: int = execution(64, "requests in flight", ge=1, le=4096)
-    timeout_s: float = execution(600.0, "time for one request", gt=0)
-    retries: int = execution(8, "repeats after 408, 409, 425, 429, 5xx, a timeout, a lost connection", ge=0)
-    first_wait_s: float = execution(1.0, "mean wait before the first repeat; doubles each time, up to 60 s", gt=0)
 
 
 class Config(StageConfig):

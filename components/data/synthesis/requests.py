@@ -16,6 +16,7 @@ from components.data.synthesis.reading import analysis_prompt, summary_prompt
 from components.problems import CodeProblem, MathProblem
 
 OUTPUTS = ("documents", "conversations")
+ROUTES = ("analysis", "problems", "general")
 
 
 @dataclass(frozen=True)

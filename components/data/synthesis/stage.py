@@ -6,10 +6,10 @@ import asyncio
 import hashlib
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -25,15 +25,21 @@ from components.data.documents import (
     read_parquet,
     write_parquet,
 )
+from components.data.endpoint_config import Prices
 from components.data.synthesis.config import Config
-from components.data.synthesis.requests import OUTPUTS, Request, plan
-from components.data.synthesis.teacher import SolverTeacher, Teacher
+from components.data.synthesis.requests import OUTPUTS, ROUTES, Request, plan
+from components.data.synthesis.teacher import SolverTeacher
 from components.data.synthesis.verification import judge
+from components.data.teacher import Teacher
 from components.model.chat_template import render
 from components.problems import read_problems
 from components.reward.rewards import Rewarder
 from components.runner import Outputs
 
+if TYPE_CHECKING:
+    from components.data.endpoint import EndpointClient
+
+OPEN_SHARDS = 2   # answered at once: the slow last answers of one leave no connection idle
 SCHEMAS: dict[str, pa.Schema] = {"documents": DOCUMENT_SCHEMA, "conversations": CONVERSATION_SCHEMA}
 
 
@@ -50,37 +56,70 @@ def run(config: Config, inputs: dict[str, Artifact], outputs: Outputs) -> None:
     requests = plan(config, documents, problems)
     del documents, problems
     try:
-        asyncio.run(_synthesise(config, requests, outputs))
+        repeats = asyncio.run(_synthesise(config, requests, outputs))
     except ExceptionGroup as group:   # of the requests in flight; the first failure ended the others
-        raise group.exceptions[0] from None
+        raise _first(group) from None
     counts = {output: _finish(output, requests[output], config, outputs) for output in OUTPUTS}
     if any(requests.values()) and not any(count["kept"] for count in counts.values()):
         raise ArtifactError(f"synthesis: no answer could be used: {dict(sum(counts.values(), Counter()))}")
+    _account(config, sum(counts.values(), Counter()), repeats, outputs)
     _report(config, counts, outputs)
 
 
-async def _synthesise(config: Config, requests: dict[str, list[Request]], outputs: Outputs) -> None:
+def _first(group: ExceptionGroup) -> Exception:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, ExceptionGroup) else error
+
+
+async def _synthesise(config: Config, requests: dict[str, list[Request]], outputs: Outputs) -> int:
+    """Answer every shard that is not complete; returns how many requests the endpoint made us repeat."""
+    jobs = [(output, index, batch) for output in OUTPUTS
+            for index, batch in enumerate(_shards(requests[output], config.shard_requests))]
     total = sum(map(len, requests.values()))
     done = 0
-    async with _open_teacher(config, outputs.work) as teacher:
+    open_shards = asyncio.Semaphore(OPEN_SHARDS)
+    async with _open_endpoint(config) as client:
         with Rewarder(config.reward) as rewarder:
-            for output in OUTPUTS:
-                for index, batch in enumerate(_shards(requests[output], config.shard_requests)):
+
+            async def answer_shard(output: str, index: int, batch: Sequence[Request]) -> None:
+                nonlocal done
+                async with open_shards:
                     if not _marker(outputs, output, index).exists():
-                        _write(output, index, await _answer(batch, config, teacher, rewarder), outputs)
+                        journal = outputs.work / output / f"part-{index:05d}.journal.jsonl"
+                        with _open_teacher(client, journal) as teacher:
+                            _write(output, index, await _answer(batch, config, teacher, rewarder), outputs)
+                        journal.unlink(missing_ok=True)
                     done += len(batch)
                     outputs.progress.update(done, total, f"{output}: {done} of {total} requests")
 
+            async with asyncio.TaskGroup() as group:
+                for job in jobs:
+                    group.create_task(answer_shard(*job))
+    return client.repeats if client else 0
+
 
 @asynccontextmanager
-async def _open_teacher(config: Config, work: Path) -> AsyncIterator[Teacher]:
+async def _open_endpoint(config: Config) -> AsyncIterator[EndpointClient | None]:
+    """Connections to the endpoint, if the teacher is one."""
     if config.endpoint is None:
+        yield None
+        return
+    from components.data.endpoint import open_endpoint  # needs httpx, which solvers do not
+
+    async with open_endpoint(config.endpoint) as client:
+        yield client
+
+
+@contextmanager
+def _open_teacher(client: EndpointClient | None, journal: Path) -> Iterator[Teacher]:
+    """The teacher of one shard, whose answers are kept in `journal` until the shard is written."""
+    if client is None:
         yield SolverTeacher()
         return
-    from components.data.synthesis.endpoint import open_endpoint  # needs httpx, which solvers do not
+    from components.data.endpoint import RecordedTeacher, open_journal
 
-    async with open_endpoint(config.endpoint, work / "journal.jsonl") as teacher:
-        yield teacher
+    with open_journal(journal) as opened:
+        yield RecordedTeacher(client, opened)
 
 
 async def _answer(batch: Sequence[Request], config: Config, teacher: Teacher, rewarder: Rewarder) -> Mapped:
@@ -102,12 +141,13 @@ async def _one(request: Request, config: Config, teacher: Teacher, rewarder: Rew
     seed = int.from_bytes(hashlib.sha256(f"{request.id}/{config.seed}".encode()).digest()[:4], "big")
     generations = await teacher.generate(request.id, messages, attempts, seed)
     mapped = Mapped()
-    mapped.counts.update(
-        requests=1,
-        generations=len(generations),
-        prompt_tokens=sum(generation.prompt_tokens for generation in generations),
-        completion_tokens=sum(generation.completion_tokens for generation in generations),
-    )
+    used = {
+        "requests": 1,
+        "generations": len(generations),
+        "prompt_tokens": sum(generation.prompt_tokens for generation in generations),
+        "completion_tokens": sum(generation.completion_tokens for generation in generations),
+    }
+    mapped.counts.update(used | {f"{name}_{request.route}": count for name, count in used.items()})
     for number, verdict in enumerate(await judge(request, generations, config, rewarder)):
         name = f"{request.id}/{number}"
         if verdict.reason:
@@ -181,6 +221,31 @@ def _finish(output: str, requests: Sequence[Request], config: Config, outputs: O
     return counts
 
 
+def _account(config: Config, counts: Counter[str], repeats: int, outputs: Outputs) -> None:
+    """What was asked, what came back and what it cost, by route; rejected answers are paid for, too."""
+    prices = config.endpoint.prices if config.endpoint else Prices()
+    columns = ("requests", "generations", "prompt_tokens", "completion_tokens", "kept")
+    rows: list[list[Any]] = []
+    for route in (*ROUTES, "all"):
+        values = [sum(counts[f"{name}_{one}"] for one in ROUTES if route in (one, "all")) for name in columns]
+        cost = prices.cost(values[2], values[3])
+        rows.append([route, *values, cost, cost / values[4] if values[4] else None])
+    outputs.metrics.update(
+        {f"total_{name}": float(value) for name, value in zip(columns, rows[-1][1:], strict=False)},
+        total_cost=rows[-1][6], endpoint_repeats=float(repeats),
+    )  # fmt: skip
+    if config.endpoint is not None:
+        money = f"cost, {prices.currency}"
+        headings = ["route", *(name.replace("_", " ") for name in columns), money, "cost of a kept answer"]
+        outputs.report.table("Tokens and cost", headings, rows)
+        outputs.report.text(
+            "How the cost is counted",
+            f"{prices.prompt:g} {prices.currency} for a million prompt tokens, {prices.completion:g} for a million "
+            f"tokens of answers, as the endpoint counts them. Answers that were lost on the way are not in it: the "
+            f"endpoint made this start repeat {repeats} requests.",
+        )
+
+
 def _report(config: Config, counts: dict[str, Counter[str]], outputs: Outputs) -> None:
     report = outputs.report
     if config.endpoint is None:
@@ -196,7 +261,7 @@ def _report(config: Config, counts: dict[str, Counter[str]], outputs: Outputs) -
     rows = [[name, *(counts[output][name] for output in OUTPUTS)] for name in names]
     report.table("Counts", ["", *OUTPUTS], rows)
     kept = {route: float(sum(counts[output][f"kept_{route}"] for output in OUTPUTS))
-            for route in ("analysis", "problems", "general")}
+            for route in ROUTES}
     report.bars("Answers kept by route", kept, "answers")
     report.samples("Samples", [sample for output in OUTPUTS for sample in _samples(output, outputs)])
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from components.data.synthesis.acceptance import distinct, flaw
 from components.data.synthesis.config import Config
 from components.data.synthesis.requests import Request
-from components.data.synthesis.teacher import Generation
+from components.data.teacher import Generation
 from components.problems import CodeProblem, MathProblem
 from components.reward.code import extract_program
 from components.reward.rewards import Rewarder
