@@ -9,12 +9,19 @@ Shape suffixes: B batch, T tokens, N cache slots, D hidden, H query heads, K key
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
+from components.model.attention import Pattern, attend, document_positions
 from components.model.cache import KVCache, cached_attention
 from components.model.config import MiMoConfig
+from components.model.losses import chunked_cross_entropy
+
+Rope = tuple[Tensor, Tensor]   # cos and sin [B, T, 1, E], float32
 
 
 class RMSNorm(nn.Module):
@@ -41,18 +48,14 @@ class Attention(nn.Module):
         self.v_proj = nn.Linear(config.hidden_size, key_value)
         self.o_proj = nn.Linear(query, config.hidden_size, bias=False)
 
-    def project(self, x_BTD: Tensor, rope: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Rotated queries [B, H, T, E], rotated keys and values [B, K, T, E]."""
+    def project(self, x_BTD: Tensor, rope: Rope) -> tuple[Tensor, Tensor, Tensor]:
+        """Rotated queries [B, T, H, E], rotated keys and values [B, T, K, E]."""
         split = (*x_BTD.shape[:2], -1, self.head_dim)
-        q, k, v = (proj(x_BTD).view(split).transpose(1, 2) for proj in (self.q_proj, self.k_proj, self.v_proj))
+        q, k, v = (proj(x_BTD).view(split) for proj in (self.q_proj, self.k_proj, self.v_proj))
         return rotate(q, rope), rotate(k, rope), v
 
-    def forward(self, x_BTD: Tensor, rope: tuple[Tensor, Tensor], mask_BTT: Tensor | None) -> Tensor:
-        q, k, v = self.project(x_BTD, rope)
-        out_BHTE = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=mask_BTT, is_causal=mask_BTT is None, enable_gqa=q.shape[1] != k.shape[1]
-        )
-        return self.o_proj(out_BHTE.transpose(1, 2).flatten(2))
+    def forward(self, x_BTD: Tensor, rope: Rope, pattern: Pattern) -> Tensor:
+        return self.o_proj(attend(*self.project(x_BTD, rope), pattern).flatten(2))
 
 
 class MLP(nn.Module):
@@ -76,16 +79,15 @@ class DecoderLayer(nn.Module):
         self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.mlp = MLP(config)
 
-    def forward(self, x_BTD: Tensor, rope: tuple[Tensor, Tensor], mask_BTT: Tensor | None) -> Tensor:
-        x_BTD = x_BTD + self.self_attn(self.input_layernorm(x_BTD), rope, mask_BTT)
+    def forward(self, x_BTD: Tensor, rope: Rope, pattern: Pattern) -> Tensor:
+        x_BTD = x_BTD + self.self_attn(self.input_layernorm(x_BTD), rope, pattern)
         return x_BTD + self.mlp(self.post_attention_layernorm(x_BTD))
 
     def step(
-        self, x_NTD: Tensor, rope: tuple[Tensor, Tensor], positions_NT: Tensor, cache: KVCache, layer: int,
-        slots_N: Tensor,
-    ) -> Tensor:  # fmt: skip
+        self, x_NTD: Tensor, rope: Rope, positions_NT: Tensor, cache: KVCache, layer: int, slots_N: Tensor
+    ) -> Tensor:
         """Decode: write this step's keys and values into the cache, attend over each slot's own prefix."""
-        q, k, v = self.self_attn.project(self.input_layernorm(x_NTD), rope)
+        q, k, v = (x.transpose(1, 2) for x in self.self_attn.project(self.input_layernorm(x_NTD), rope))
         cache.write(layer, slots_N, positions_NT, k, v)
         out_NHTE = cached_attention(q, cache.layer(layer), slots_N, positions_NT)
         x_NTD = x_NTD + self.self_attn.o_proj(out_NHTE.transpose(1, 2).flatten(2))
@@ -102,6 +104,10 @@ class MTPLayer(DecoderLayer):
         self.input_proj = nn.Linear(2 * config.hidden_size, config.hidden_size, bias=False)
         self.final_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
 
+    def forward(self, hidden_BTD: Tensor, embedded_BTD: Tensor, rope: Rope, pattern: Pattern) -> Tensor:  # type: ignore[override]
+        """Normed output [B, T, D] from the main model's hidden states and the embeddings of the tokens to come."""
+        return self.final_layernorm(super().forward(self.join(hidden_BTD, embedded_BTD), rope, pattern))
+
     def join(self, hidden_BTD: Tensor, embedded_BTD: Tensor) -> Tensor:
         return self.input_proj(torch.cat([self.hidden_layernorm(hidden_BTD), self.token_layernorm(embedded_BTD)], -1))
 
@@ -116,11 +122,17 @@ class MiMoModel(nn.Module):
 
 
 class MiMoForCausalLM(nn.Module):
-    """The model. `forward` gives hidden states, not logits: losses never need the logits of a whole batch."""
+    """The model. `forward` gives hidden states, not logits: losses never need the logits of a whole batch.
+
+    Attributes:
+        checkpoint_every: every so many-th layer keeps only its input for the backward pass and computes the rest again
+            (activation checkpointing); 0: none does, 1: all do.
+    """
 
     def __init__(self, config: MiMoConfig) -> None:
         super().__init__()
         self.config = config
+        self.checkpoint_every = 0
         self.model = MiMoModel(config)
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self.apply(self._initialise)
@@ -131,28 +143,66 @@ class MiMoForCausalLM(nn.Module):
             if isinstance(module, nn.Linear) and module.bias is not None:
                 nn.init.zeros_(module.bias)
 
+    def compile_layers(self) -> None:
+        """Compile each layer by itself (regional compilation): one compilation serves all layers of a kind."""
+        for layer in [*self.model.layers, *self.model.mtp_layers]:
+            layer.compile(fullgraph=True)
+
     def forward(self, tokens_BT: Tensor, segments_BT: Tensor | None = None) -> Tensor:
         """Hidden states [B, T, D] before the final norm.
 
         `segments_BT` numbers the documents packed into a row (0 is padding): no attention crosses documents and
         positions restart in each. Without it a row is one document.
         """
-        rope, mask_BTT = self._context(tokens_BT, segments_BT)
-        x_BTD = self.model.embed_tokens(tokens_BT)
-        for layer in self.model.layers:
-            x_BTD = layer(x_BTD, rope, mask_BTT)
-        return x_BTD
+        return self._trunk(tokens_BT, *self._context(tokens_BT, segments_BT))
+
+    def losses(
+        self, tokens_BT: Tensor, segments_BT: Tensor | None, labels: Mapping[int, Tensor],
+        factors: Mapping[int, float | Tensor],
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+        """The training loss of a micro-batch: the main model's and the MTP heads' in one pass over the vocabulary.
+
+        Args:
+            labels: [B, T] of each loss, by how far ahead it looks: 1 is the main model's, 2 + k that of MTP head k
+                (`next_token_labels` makes them).
+            factors: what each loss's sum over its labels is multiplied by (its weight ÷ the step's targets).
+
+        Returns: (Σ factor · sum, to call `backward` on; the sums [L], float32, in the order of `labels`).
+        """
+        context = self._context(tokens_BT, segments_BT)
+        hidden_BTD = self._trunk(tokens_BT, *context)
+        outputs = [
+            self.normed(hidden_BTD) if ahead == 1 else self._head(ahead - 2, hidden_BTD, tokens_BT, *context)
+            for ahead in labels
+        ]
+        return chunked_cross_entropy(
+            [output_BTD.flatten(0, 1) for output_BTD in outputs], self.lm_head.weight,
+            [labels_BT.flatten() for labels_BT in labels.values()], [factors[ahead] for ahead in labels],
+        )  # fmt: skip
 
     def mtp_hidden(self, hidden_BTD: Tensor, tokens_BT: Tensor, segments_BT: Tensor | None, head: int = 0) -> Tensor:
         """Normed output [B, T, D] of MTP head `head` (0-based): row t sees h_t and x_{t+1+head}, predicts x_{t+2+head}.
 
         Rows whose x_{t+1+head} lies outside their document hold no prediction; `next_token_labels` masks them.
         """
-        layer: MTPLayer = self.model.mtp_layers[head]  # type: ignore[assignment]
-        rope, mask_BTT = self._context(tokens_BT, segments_BT)
+        return self._head(head, hidden_BTD, tokens_BT, *self._context(tokens_BT, segments_BT))
+
+    def _trunk(self, tokens_BT: Tensor, rope: Rope, pattern: Pattern) -> Tensor:
+        x_BTD = self.model.embed_tokens(tokens_BT)
+        for index, layer in enumerate(self.model.layers):
+            x_BTD = self._run(index, layer, x_BTD, rope, pattern)
+        return x_BTD
+
+    def _head(self, head: int, hidden_BTD: Tensor, tokens_BT: Tensor, rope: Rope, pattern: Pattern) -> Tensor:
         shifted_BT = F.pad(tokens_BT[:, 1 + head :], (0, 1 + head))
-        x_BTD = layer.join(hidden_BTD, self.model.embed_tokens(shifted_BT))
-        return layer.final_layernorm(layer(x_BTD, rope, mask_BTT))
+        embedded_BTD = self.model.embed_tokens(shifted_BT)
+        index = len(self.model.layers) + head
+        return self._run(index, self.model.mtp_layers[head], hidden_BTD, embedded_BTD, rope, pattern)
+
+    def _run(self, index: int, layer: nn.Module, *inputs: object) -> Tensor:
+        if self.checkpoint_every and index % self.checkpoint_every == 0 and torch.is_grad_enabled():
+            return checkpoint(layer, *inputs, use_reentrant=False)
+        return layer(*inputs)
 
     def normed(self, hidden: Tensor) -> Tensor:
         """The main model's final norm: what `lm_head.weight` is applied to."""
@@ -169,47 +219,35 @@ class MiMoForCausalLM(nn.Module):
 
     def step(self, tokens_NT: Tensor, positions_NT: Tensor, cache: KVCache, slots_N: Tensor) -> Tensor:
         """Hidden states [N, T, D] of new tokens of the sequences in cache rows `slots_N`, whose prefix is cached."""
-        rope = rope_tables(positions_NT, self.config, self.lm_head.weight.dtype)
+        rope = rope_tables(positions_NT, self.config)
         x_NTD = self.model.embed_tokens(tokens_NT)
         for index, layer in enumerate(self.model.layers):
             assert isinstance(layer, DecoderLayer)
             x_NTD = layer.step(x_NTD, rope, positions_NT, cache, index, slots_N)
         return x_NTD
 
-    def _context(self, tokens_BT: Tensor, segments_BT: Tensor | None) -> tuple[tuple[Tensor, Tensor], Tensor | None]:
+    def _context(self, tokens_BT: Tensor, segments_BT: Tensor | None) -> tuple[Rope, Pattern]:
+        """What every layer needs to know of a batch: rotary positions and who may see whom."""
         dtype = self.model.embed_tokens.weight.dtype
+        if torch.is_autocast_enabled(tokens_BT.device.type):
+            dtype = torch.get_autocast_dtype(tokens_BT.device.type)
         if segments_BT is None:
             positions_BT = torch.arange(tokens_BT.shape[1], device=tokens_BT.device).expand_as(tokens_BT)
-            return rope_tables(positions_BT, self.config, dtype), None
-        return rope_tables(document_positions(segments_BT), self.config, dtype), document_mask(segments_BT, dtype)
+        else:
+            positions_BT = document_positions(segments_BT)
+        return rope_tables(positions_BT, self.config), Pattern.of(segments_BT, dtype)
 
 
-def document_positions(segments_BT: Tensor) -> Tensor:
-    """Position of each token inside its document [B, T]: counts from 0 where the segment number changes."""
-    index_T = torch.arange(segments_BT.shape[1], device=segments_BT.device)
-    starts_BT = F.pad(segments_BT[:, 1:] != segments_BT[:, :-1], (1, 0), value=True)
-    return index_T - torch.where(starts_BT, index_T, 0).cummax(1).values
-
-
-def document_mask(segments_BT: Tensor, dtype: torch.dtype) -> Tensor:
-    """Additive attention mask [B, 1, T, T]: 0 inside a document's past, -inf elsewhere."""
-    T = segments_BT.shape[1]
-    allowed_BTT = segments_BT[:, :, None] == segments_BT[:, None, :]
-    allowed_BTT &= torch.ones(T, T, dtype=torch.bool, device=segments_BT.device).tril()
-    mask_BTT = torch.zeros(allowed_BTT.shape, dtype=dtype, device=segments_BT.device)
-    return mask_BTT.masked_fill_(~allowed_BTT, float("-inf"))[:, None]
-
-
-def rope_tables(positions_BT: Tensor, config: MiMoConfig, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """cos and sin [B, 1, T, E] of rotary positions, computed in float32 (Su et al. 2021, half-rotation layout)."""
+def rope_tables(positions_BT: Tensor, config: MiMoConfig) -> Rope:
+    """cos and sin [B, T, 1, E] of rotary positions, float32 (Su et al. 2021, half-rotation layout)."""
     exponent = torch.arange(0, config.head_dim, 2, device=positions_BT.device, dtype=torch.float32) / config.head_dim
     angles_BTE = positions_BT[..., None].float() * config.rope_theta**-exponent
-    angles_BTE = torch.cat([angles_BTE, angles_BTE], -1)[:, None]
-    return angles_BTE.cos().to(dtype), angles_BTE.sin().to(dtype)
+    angles_BTE = torch.cat([angles_BTE, angles_BTE], -1)[:, :, None]
+    return angles_BTE.cos(), angles_BTE.sin()
 
 
-def rotate(x_BHTE: Tensor, rope: tuple[Tensor, Tensor]) -> Tensor:
-    """Apply RoPE."""
+def rotate(x_BTHE: Tensor, rope: Rope) -> Tensor:
+    """Apply RoPE, in float32."""
     cos, sin = rope
-    first, second = x_BHTE.chunk(2, -1)
-    return x_BHTE * cos + torch.cat([-second, first], -1) * sin
+    first, second = x_BTHE.chunk(2, -1)
+    return (x_BTHE * cos + torch.cat([-second, first], -1) * sin).to(x_BTHE.dtype)

@@ -14,7 +14,7 @@ from collections import defaultdict
 import torch
 from torch import Tensor
 
-from components.model.losses import CHUNK_LOGITS, IGNORE, next_token_labels
+from components.model.losses import IGNORE, chunks, next_token_labels
 from components.model.modeling import MiMoForCausalLM
 from components.training.packing import TokenRows
 
@@ -74,9 +74,7 @@ def _add(
 ) -> None:
     """Add up one head's measures, a chunk of positions at a time: the logits of a batch would not fit."""
     weight_VD = model.lm_head.weight
-    size = max(1, CHUNK_LOGITS // len(weight_VD))
-    for start in range(0, len(labels_N), size):
-        part = slice(start, start + size)
+    for part in chunks(len(labels_N), weight_VD):
         log_p_NV = (hidden_ND[part] @ weight_VD.T).float().log_softmax(-1)
         best_N = log_p_NV.argmax(-1)
         measures = {

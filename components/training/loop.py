@@ -26,7 +26,7 @@ from torch import Tensor
 
 from components.artifacts import Artifact, ArtifactError, write_text
 from components.model.config import MiMoConfig
-from components.model.losses import chunked_cross_entropy, next_token_labels
+from components.model.losses import next_token_labels
 from components.model.modeling import MiMoForCausalLM
 from components.runner import Outputs
 from components.training.checkpoint import load_latest, save_state
@@ -144,22 +144,15 @@ def _accumulate(
                  for tokens_BT, segments_BT, mask_BT in parts]  # fmt: skip
     counts_L = torch.tensor([[(labels_BT >= 0).sum() for labels_BT in row] for row in labels_ML]).sum(0).clamp(min=1)
     losses_ML = torch.zeros(len(parts), len(shifts), device=device)
+    factors_L = [weight / int(count) for weight, count in zip(weights, counts_L, strict=True)]
     for index, (tokens_BT, segments_BT, _) in enumerate(parts):
-        total = torch.zeros((), device=device)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
-            with torch.set_grad_enabled(plan.train_main):
-                hidden_BTD = model(tokens_BT, segments_BT)
-            for number, shift in enumerate(shifts):
-                if shift == 1:
-                    normed_BTD = model.normed(hidden_BTD)
-                else:
-                    normed_BTD = model.mtp_hidden(hidden_BTD, tokens_BT, segments_BT, shift - 2)
-                labels_N = labels_ML[index][number].flatten()
-                loss = chunked_cross_entropy(normed_BTD.flatten(0, 1), model.lm_head.weight, labels_N)[0]
-                loss = loss / int(counts_L[number])
-                losses_ML[index, number] = loss.detach()
-                total = total + weights[number] * loss
+            total, sums_L = model.losses(
+                tokens_BT, segments_BT, dict(zip(shifts, labels_ML[index], strict=True)),
+                dict(zip(shifts, factors_L, strict=True)),
+            )  # fmt: skip
         total.backward()
+        losses_ML[index] = sums_L / counts_L.to(device)
     return losses_ML
 
 

@@ -122,25 +122,40 @@ def test_labels_stay_inside_their_document() -> None:
 
 @pytest.mark.parametrize("chunk", [17, 1 << 24])
 def test_chunked_losses_equal_the_plain_ones(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(losses, "CHUNK_LOGITS", chunk)
+    monkeypatch.setitem(losses.CHUNK_LOGITS, "cpu", chunk)
     torch.manual_seed(0)
-    hidden = torch.randn(23, 8, dtype=torch.float64, requires_grad=True)
+    hidden, drafted = (torch.randn(23, 8, dtype=torch.float64, requires_grad=True) for _ in range(2))
     weight = torch.randn(31, 8, dtype=torch.float64, requires_grad=True)
-    labels = torch.randint(0, 31, (23,))
-    labels[::5] = losses.IGNORE
+    labels = torch.randint(0, 31, (2, 23))
+    labels[0, ::5] = losses.IGNORE
+    labels[1, 3:9] = losses.IGNORE
 
-    total, count = losses.chunked_cross_entropy(hidden, weight, labels)
-    plain = F.cross_entropy(hidden @ weight.T, labels, reduction="sum")
-    assert count == (labels >= 0).sum()
-    torch.testing.assert_close(total.double(), plain, rtol=1e-5, atol=1e-5)
-    _same_gradients(total * 0.7, plain * 0.7, hidden, weight)
+    total, sums = losses.chunked_cross_entropy([hidden, drafted], weight, labels, [0.7, torch.tensor(0.3)])
+    plain = [F.cross_entropy(h @ weight.T, row, reduction="sum")
+             for h, row in zip((hidden, drafted), labels, strict=True)]  # fmt: skip
+    torch.testing.assert_close(sums.double(), torch.stack(plain), rtol=1e-5, atol=1e-5)
+    _same_gradients(total * 2, (0.7 * plain[0] + 0.3 * plain[1]) * 2, hidden, drafted, weight)
 
-    targets = labels.clamp(min=0)
+    targets = labels[0].clamp(min=0)
     chunked = losses.chunked_log_probabilities(hidden, weight, targets, temperature=0.6)
     plain_log = F.log_softmax(hidden @ weight.T / 0.6, -1).gather(-1, targets[:, None])[:, 0]
     torch.testing.assert_close(chunked.double(), plain_log, rtol=1e-5, atol=1e-5)
     weights = torch.randn(23)
     _same_gradients((chunked * weights).sum(), (plain_log * weights).sum(), hidden, weight)
+
+
+def test_a_frozen_head_costs_no_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    added: list[int] = []
+    monkeypatch.setattr(losses, "_add_product", lambda *_: added.append(1))
+    hidden, weight = torch.randn(7, 8, requires_grad=True), torch.randn(31, 8)
+    labels = torch.randint(0, 31, (7,))
+    total, _ = losses.chunked_cross_entropy([hidden], weight, [labels])
+    _same_gradients(total, F.cross_entropy(hidden @ weight.T, labels, reduction="sum"), hidden)
+    weight.requires_grad_(True)
+    with torch.no_grad():
+        again, sums = losses.chunked_cross_entropy([hidden], weight, [labels])
+    assert again.item() == pytest.approx(total.item(), rel=1e-5) and sums.tolist() == [again.item()]
+    assert not added
 
 
 def _same_gradients(ours: torch.Tensor, plain: torch.Tensor, *leaves: torch.Tensor) -> None:

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.artifacts import ArtifactError, describe_shard, open_artifact, write_manifest
-from components.model import MiMoConfig, MiMoForCausalLM
+from components.model import MiMoConfig, MiMoForCausalLM, losses
 from components.registry import STAGES
 from components.reporting import Progress, Report
 from components.runner import Outputs
@@ -250,7 +250,7 @@ def test_held_out_measures_equal_naive_ones(
     model: MiMoForCausalLM, rows: TokenRows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(held_out, "BATCH_TOKENS", 5 * 24)
-    monkeypatch.setattr(held_out, "CHUNK_LOGITS", 7 * 40)
+    monkeypatch.setitem(losses.CHUNK_LOGITS, "cpu", 7 * 40)
     found = measure_held_out(model, rows)
     with torch.no_grad():
         expected = naive_losses(model, rows, None)
