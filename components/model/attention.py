@@ -23,6 +23,13 @@ from torch.nn.attention.varlen import varlen_attn
 HALF = (torch.bfloat16, torch.float16)
 # torch 2.11 groups query heads by itself, later versions want to be told
 GROUPED: dict[str, Any] = {"enable_gqa": True} if "enable_gqa" in inspect.signature(varlen_attn).parameters else {}
+ATTENTION_OPS = [   # what selective activation checkpointing keeps
+    torch.ops.torch_attn._varlen_attn.default,
+    torch.ops.aten._scaled_dot_product_flash_attention.default,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default,
+    torch.ops.aten._scaled_dot_product_cudnn_attention.default,
+    torch.ops.aten._scaled_dot_product_efficient_attention.default,
+]
 
 
 class Pattern(NamedTuple):

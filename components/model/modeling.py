@@ -10,18 +10,23 @@ Shape suffixes: B batch, T tokens, N cache slots, D hidden, H query heads, K key
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
+from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts
 
-from components.model.attention import Pattern, attend, document_positions
+from components.model.attention import ATTENTION_OPS, Pattern, attend, document_positions
 from components.model.cache import KVCache, cached_attention
 from components.model.config import MiMoConfig
 from components.model.losses import chunked_cross_entropy
 
 Rope = tuple[Tensor, Tensor]   # cos and sin [B, T, 1, E], float32
+Checkpointing = Literal["none", "selective", "full"]
+
+_MATRIX_OPS = [torch.ops.aten.mm.default, torch.ops.aten.addmm.default]
 
 
 class RMSNorm(nn.Module):
@@ -72,14 +77,25 @@ class MLP(nn.Module):
 
 
 class DecoderLayer(nn.Module):
+    """Attributes:
+        checkpointing: what the backward pass computes again: nothing; all but matrix products and attention; the layer.
+    """
+
     def __init__(self, config: MiMoConfig) -> None:
         super().__init__()
+        self.checkpointing: Checkpointing = "none"
         self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.self_attn = Attention(config)
         self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.mlp = MLP(config)
 
     def forward(self, x_BTD: Tensor, rope: Rope, pattern: Pattern) -> Tensor:
+        if self.checkpointing == "none" or not torch.is_grad_enabled():
+            return self._forward(x_BTD, rope, pattern)
+        kept: dict[str, Any] = {} if self.checkpointing == "full" else {"context_fn": _keep_products}
+        return checkpoint(self._forward, x_BTD, rope, pattern, use_reentrant=False, preserve_rng_state=False, **kept)
+
+    def _forward(self, x_BTD: Tensor, rope: Rope, pattern: Pattern) -> Tensor:
         x_BTD = x_BTD + self.self_attn(self.input_layernorm(x_BTD), rope, pattern)
         return x_BTD + self.mlp(self.post_attention_layernorm(x_BTD))
 
@@ -92,6 +108,9 @@ class DecoderLayer(nn.Module):
         out_NHTE = cached_attention(q, cache.layer(layer), slots_N, positions_NT)
         x_NTD = x_NTD + self.self_attn.o_proj(out_NHTE.transpose(1, 2).flatten(2))
         return x_NTD + self.mlp(self.post_attention_layernorm(x_NTD))
+
+
+_keep_products = partial(create_selective_checkpoint_contexts, [*_MATRIX_OPS, *ATTENTION_OPS])
 
 
 class MTPLayer(DecoderLayer):
@@ -122,17 +141,11 @@ class MiMoModel(nn.Module):
 
 
 class MiMoForCausalLM(nn.Module):
-    """The model. `forward` gives hidden states, not logits: losses never need the logits of a whole batch.
-
-    Attributes:
-        checkpoint_every: every so many-th layer keeps only its input for the backward pass and computes the rest again
-            (activation checkpointing); 0: none does, 1: all do.
-    """
+    """The model. `forward` gives hidden states, not logits: losses never need the logits of a whole batch."""
 
     def __init__(self, config: MiMoConfig) -> None:
         super().__init__()
         self.config = config
-        self.checkpoint_every = 0
         self.model = MiMoModel(config)
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self.apply(self._initialise)
@@ -147,6 +160,12 @@ class MiMoForCausalLM(nn.Module):
         """Compile each layer by itself (regional compilation): one compilation serves all layers of a kind."""
         for layer in [*self.model.layers, *self.model.mtp_layers]:
             layer.compile(fullgraph=True)
+
+    def checkpoint_activations(self, checkpointing: Checkpointing) -> None:
+        """Choose what the backward pass computes again. Goes before `compile_layers`."""
+        for layer in [*self.model.layers, *self.model.mtp_layers]:
+            assert isinstance(layer, DecoderLayer)
+            layer.checkpointing = checkpointing
 
     def forward(self, tokens_BT: Tensor, segments_BT: Tensor | None = None) -> Tensor:
         """Hidden states [B, T, D] before the final norm.
@@ -189,20 +208,13 @@ class MiMoForCausalLM(nn.Module):
 
     def _trunk(self, tokens_BT: Tensor, rope: Rope, pattern: Pattern) -> Tensor:
         x_BTD = self.model.embed_tokens(tokens_BT)
-        for index, layer in enumerate(self.model.layers):
-            x_BTD = self._run(index, layer, x_BTD, rope, pattern)
+        for layer in self.model.layers:
+            x_BTD = layer(x_BTD, rope, pattern)
         return x_BTD
 
     def _head(self, head: int, hidden_BTD: Tensor, tokens_BT: Tensor, rope: Rope, pattern: Pattern) -> Tensor:
         shifted_BT = F.pad(tokens_BT[:, 1 + head :], (0, 1 + head))
-        embedded_BTD = self.model.embed_tokens(shifted_BT)
-        index = len(self.model.layers) + head
-        return self._run(index, self.model.mtp_layers[head], hidden_BTD, embedded_BTD, rope, pattern)
-
-    def _run(self, index: int, layer: nn.Module, *inputs: object) -> Tensor:
-        if self.checkpoint_every and index % self.checkpoint_every == 0 and torch.is_grad_enabled():
-            return checkpoint(layer, *inputs, use_reentrant=False)
-        return layer(*inputs)
+        return self.model.mtp_layers[head](hidden_BTD, self.model.embed_tokens(shifted_BT), rope, pattern)
 
     def normed(self, hidden: Tensor) -> Tensor:
         """The main model's final norm: what `lm_head.weight` is applied to."""

@@ -111,6 +111,45 @@ def test_packed_documents_do_not_see_each_other(model, tokens) -> None:
         start += length
 
 
+@pytest.mark.parametrize("checkpointing", ["selective", "full"])
+def test_activation_checkpointing_changes_no_gradient(checkpointing, model, tokens) -> None:
+    segments = torch.repeat_interleave(torch.tensor([1, 2, 0]), torch.tensor([20, 13, 4])).expand(2, -1)
+    labels = {ahead: losses.next_token_labels(tokens, segments, ahead) for ahead in (1, 2, 3)}
+    found, kept = [], []
+    for choice in ("none", checkpointing):
+        model.checkpoint_activations(choice)
+        saved: list[torch.Tensor] = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda x, into=saved: into.append(x) or x, lambda x: x):
+            total, _ = model.losses(tokens, segments, labels, {1: 1.0, 2: 0.2, 3: 0.1})
+        kept.append(sum(x.numel() for x in {x.data_ptr(): x for x in saved}.values()))
+        found.append(torch.autograd.grad(total, list(model.parameters())))
+    for a, b in zip(*found, strict=True):
+        assert torch.equal(a, b)
+    assert kept[1] < kept[0]
+
+
+@pytest.mark.parametrize("checkpointing", ["none", "selective"])
+def test_layers_compile_whole_and_give_the_same_losses(checkpointing, model, tokens, monkeypatch) -> None:
+    """The tracer without code generation: each kind of layer is one graph, whatever the documents' number."""
+    compile_layer = torch.nn.Module.compile
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **kw: compile_layer(self, backend="aot_eager", **kw))
+    compiled = MiMoForCausalLM(TINY)
+    compiled.load_state_dict(model.state_dict())
+    compiled.checkpoint_activations(checkpointing)
+    compiled.compile_layers()
+    torch._dynamo.reset()
+    labels = {ahead: torch.randint(0, TINY.vocab_size, (2, 37)) for ahead in (1, 2, 3)}
+    with torch._dynamo.config.patch(error_on_recompile=False, recompile_limit=2, fail_on_recompile_limit_hit=True):
+        for documents in ([37], [20, 13, 4], [5, 5, 5, 5, 5, 12]):
+            segments = torch.repeat_interleave(torch.arange(len(documents)), torch.tensor(documents)).expand(2, -1)
+            results = []
+            for each in (model, compiled):
+                total, _ = each.losses(tokens, segments, labels, {1: 1.0, 2: 0.2, 3: 0.1})
+                results.append([total, *torch.autograd.grad(total, list(each.parameters()))])
+            for a, b in zip(*results, strict=True):
+                assert (a - b).norm() <= 1e-5 * a.norm()
+
+
 def test_labels_stay_inside_their_document() -> None:
     tokens = torch.tensor([[5, 6, 7, 8, 9, 0]])
     segments = torch.tensor([[1, 1, 1, 2, 2, 0]])
