@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -175,9 +176,20 @@ def _verify(directory: Path, shard: Shard) -> None:
         raise ArtifactError(f"{path}: sha256 differs from the manifest: damaged")
 
 
+def partial_name(path: Path) -> Path:
+    """Where to write a file before it is renamed to `path`: two processes that write the same one never meet."""
+    return path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
+
+
+def remove_partials(directory: Path) -> None:
+    """Remove what killed processes left half-written below `directory`. No other process may be writing there."""
+    for path in directory.rglob("*.partial"):
+        path.unlink(missing_ok=True)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file so that it appears whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
+    partial = partial_name(path)
     with partial.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()

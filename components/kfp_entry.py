@@ -26,7 +26,7 @@ from typing import Any
 from components.artifacts import ArtifactError, read_manifest, write_json, write_link
 from components.config import ConfigError, build
 from components.reporting import PROGRESS_FILE
-from components.runner import execute, find_stage
+from components.runner import Part, execute, execute_part, find_stage
 
 RUN = "MIMO_RUN"     # environment: the local run's directory
 NODE = "MIMO_NODE"   # environment: the node of the recipe that a task stands for
@@ -65,6 +65,15 @@ def run_stage(
                 metrics.log_metric(name, value)
         shutil.copyfile(result.report, report.path)
         record |= {"result": str(result.directory), "reused": result.reused}
+
+
+def run_share(
+    stage: str, config: Mapping[str, Any], store: str, inputs: Mapping[str, Any], rank: int, world_size: int
+) -> None:
+    """Do a rank's share of `stage` for a KFP task; arguments as for `run_stage`."""
+    with _task(f"{os.environ.get(NODE, stage)}.{rank}"):
+        artifacts = {name: artifact.path for name, artifact in inputs.items() if artifact is not None}
+        execute_part(stage, _integers(config), artifacts, store, Part(rank, world_size))
 
 
 def validate_configs(stages: Mapping[str, str], configs: Mapping[str, Mapping[str, Any] | None]) -> None:

@@ -14,7 +14,10 @@ from components.config import StageConfig
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage. `inputs` and `outputs` map a name to an artifact kind; a kind ending in `?` is optional."""
+    """One stage. `inputs` and `outputs` map a name to an artifact kind; a kind ending in `?` is optional.
+
+    A `shared` stage's jobs can be done by many processes (`runner.execute_part`).
+    """
 
     name: str
     package: str
@@ -22,6 +25,7 @@ class Stage:
     summary: str
     outputs: dict[str, str]
     inputs: dict[str, str] = field(default_factory=dict)
+    shared: bool = False
 
     @property
     def config_type(self) -> type[StageConfig]:
@@ -36,20 +40,21 @@ class Stage:
 
 _STAGES = [
     Stage("ingestion", "components.data.ingestion", "data", "WARC, folders, Parquet, JSONL, datasets -> pages",
-          outputs={"pages": "pages"}),
+          outputs={"pages": "pages"}, shared=True),
     Stage("extraction", "components.data.extraction", "data", "HTML -> Markdown with formulas, code and threads",
-          inputs={"pages": "pages"}, outputs={"documents": "documents"}),
+          inputs={"pages": "pages"}, outputs={"documents": "documents"}, shared=True),
     Stage("deduplication", "components.data.deduplication", "data", "global URL and MinHash deduplication",
-          inputs={"documents": "documents"}, outputs={"documents": "documents"}),
+          inputs={"documents": "documents"}, outputs={"documents": "documents"}, shared=True),
     Stage("filtering", "components.data.filtering", "data", "language, domain and quality taggers; sampling",
-          inputs={"documents": "documents"}, outputs={"documents": "documents"}),
+          inputs={"documents": "documents"}, outputs={"documents": "documents"}, shared=True),
     Stage("problems", "components.data.problems", "data", "math and code problems, train and evaluation disjoint",
           outputs={"train": "problems", "evaluation": "problems"}),
     Stage("decontamination", "components.data.decontamination", "data", "n-gram overlap with evaluation out",
-          inputs={"documents": "documents", "evaluation": "problems"}, outputs={"documents": "documents"}),
+          inputs={"documents": "documents", "evaluation": "problems"}, outputs={"documents": "documents"},
+          shared=True),
     Stage("synthesis", "components.data.synthesis", "data", "verified reasoning data by the three routes",
           inputs={"documents": "documents", "problems": "problems"},
-          outputs={"documents": "documents", "conversations": "conversations"}),
+          outputs={"documents": "documents", "conversations": "conversations"}, shared=True),
     Stage("mixing", "components.data.mixing", "data", "tokenizer and packed token rows for the three stages",
           inputs={"documents": "documents", "synthetic": "documents"},
           outputs={"tokenizer": "tokenizer", "stage_1": "tokens", "stage_2": "tokens", "stage_3": "tokens",

@@ -4,6 +4,10 @@ Results live in a store, `<store>/<stage>/<key>/`, where the key is a digest of 
 files it names) and the fingerprints of its inputs. A result that is already there is reused; a run that was killed left
 `<store>/<stage>/<key>.partial/`, which the next run of the same key continues. A finished result appears by rename.
 
+Stages whose work falls into shards can be shared by many processes, on many machines that mount the store: each calls
+`execute_part` with its rank and does every `world_size`-th job, ending each with a completion marker. `execute` then
+finds their work, does what is missing, and finishes the outputs. The result knows nothing of how many there were.
+
     store/sft/4be1…/model/manifest.json …   one directory an output
     store/sft/4be1…/metrics.json            flat numbers
     store/sft/4be1…/report.html             what a person looks at
@@ -16,13 +20,12 @@ import fcntl
 import glob
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from components.artifacts import (
     Artifact,
@@ -30,6 +33,7 @@ from components.artifacts import (
     Shard,
     open_artifact,
     read_manifest,
+    remove_partials,
     write_json,
     write_manifest,
 )
@@ -39,6 +43,23 @@ from components.reporting import Progress, Report
 
 COMPONENTS = Path(__file__).parent
 SOURCES = (".py", ".jinja", ".tsv")   # code, and what code reads from its own folder
+Job = TypeVar("Job")
+
+
+class ShareDone(Exception):   # noqa: N818 - no error: it ends the stage's function where a rank's work ends
+    """A rank has done its share of the jobs; only `execute_part` sees it."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Which of `world_size` processes that share a stage's jobs this is."""
+
+    rank: int
+    world_size: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rank < self.world_size:
+            raise ConfigError(f"rank {self.rank} of {self.world_size}: ranks go from 0 to {self.world_size - 1}")
 
 
 @dataclass
@@ -53,6 +74,23 @@ class Outputs:
     report: Report
     metrics: dict[str, float] = field(default_factory=dict)
     finished: set[str] = field(default_factory=set)
+    part: Part | None = None   # None: all jobs are this process's
+
+    def share(self, jobs: list[Job]) -> list[Job]:
+        """The jobs of this rank; all of them where the stage is not shared."""
+        return jobs if self.part is None else jobs[self.part.rank :: self.part.world_size]
+
+    def end_share(self) -> None:
+        """Call it when `share`'s jobs are done: what follows needs those of all ranks."""
+        if self.part is not None:
+            raise ShareDone
+
+    @contextmanager
+    def alone(self, name: str) -> Iterator[None]:
+        """One rank at a time: for what the first to come does for all, and the others find done."""
+        with (self.work / f"{name}.lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     @property
     def work(self) -> Path:
@@ -69,6 +107,7 @@ class Outputs:
         """Write the manifest of output `name`; call it once per output, when all its files are there."""
         if kind != self.stage.outputs[name]:
             raise ValueError(f"{self.stage.name}.{name} is declared as {self.stage.outputs[name]!r}, not {kind!r}")
+        remove_partials(self.directory(name))   # of processes that were killed
         write_manifest(
             self.directory(name),
             kind=kind,
@@ -123,23 +162,18 @@ def execute(
         ConfigError: wrong config or wrong inputs, before anything is written.
         ArtifactError: a damaged or wrong input.
     """
-    stage = find_stage(stage_name)
-    values = config if isinstance(config, StageConfig) else build(stage.config_type, config, stage_name)
-    artifacts = _open_inputs(stage, inputs)
-    parents = {name: artifact.fingerprint for name, artifact in artifacts.items()}
-    key = result_key(stage, values, parents)
-    final = Path(store) / stage.name / key
-    with _lock(final.with_suffix(".lock")):
+    work = _prepare(stage_name, config, inputs, store)
+    stage, final = work.stage, work.final
+    with _lock(final.with_suffix(".lock"), fcntl.LOCK_EX):   # waits for ranks that are still at work
         if _is_complete(stage, final):
             return Result(final, reused=True)
-        root = final.with_suffix(".partial")
-        root.mkdir(parents=True, exist_ok=True)
-        outputs = Outputs(stage, root, values.digest(), parents, Progress(stage.name), Report(stage.name))
-        stage.run(values, artifacts, outputs)
+        outputs = work.outputs()
+        root = outputs.root
+        stage.run(work.config, work.inputs, outputs)
         missing = set(stage.outputs) - outputs.finished
         if missing:
             raise ArtifactError(f"{stage.name}: ended without finishing output {', '.join(sorted(missing))}")
-        write_json(root / "config.json", values.model_dump(mode="json"))
+        write_json(root / "config.json", work.config.model_dump(mode="json"))
         write_json(root / "metrics.json", outputs.metrics)
         outputs.report.write(root / "report.html")
         shutil.rmtree(root / "work", ignore_errors=True)
@@ -148,6 +182,63 @@ def execute(
         root.replace(final)
         outputs.progress.finish()
     return Result(final, reused=False)
+
+
+def execute_part(
+    stage_name: str,
+    config: StageConfig | Mapping[str, Any],
+    inputs: Mapping[str, str | Path],
+    store: str | Path,
+    part: Part,
+) -> bool:
+    """Do a rank's share of a stage's jobs, those that are not done yet; `execute` must follow.
+
+    Returns: False where the whole result is there already.
+
+    Raises:
+        ConfigError: as `execute`, or a stage that cannot be shared.
+    """
+    work = _prepare(stage_name, config, inputs, store)
+    if not work.stage.shared:
+        able = ", ".join(name for name, stage in STAGES.items() if stage.shared)
+        raise ConfigError(f"{stage_name}: cannot be shared by {part.world_size} processes; these can: {able}")
+    with _lock(work.final.with_suffix(".lock"), fcntl.LOCK_SH):
+        if _is_complete(work.stage, work.final):
+            return False
+        outputs = work.outputs(part)
+        try:
+            work.stage.run(work.config, work.inputs, outputs)
+        except ShareDone:
+            outputs.progress.finish()
+            return True
+    raise ArtifactError(f"{stage_name}: is declared as shared and never ended a rank's share")
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A checked stage, config and inputs, and where the result belongs."""
+
+    stage: Stage
+    config: StageConfig
+    inputs: dict[str, Artifact]
+    final: Path
+
+    def outputs(self, part: Part | None = None) -> Outputs:
+        root = self.final.with_suffix(".partial")
+        root.mkdir(parents=True, exist_ok=True)
+        name = self.stage.name
+        parents = {key: artifact.fingerprint for key, artifact in self.inputs.items()}
+        return Outputs(self.stage, root, self.config.digest(), parents, Progress(name), Report(name), part=part)
+
+
+def _prepare(
+    stage_name: str, config: StageConfig | Mapping[str, Any], inputs: Mapping[str, str | Path], store: str | Path
+) -> _Work:
+    stage = find_stage(stage_name)
+    values = config if isinstance(config, StageConfig) else build(stage.config_type, config, stage_name)
+    artifacts = _open_inputs(stage, inputs)
+    key = result_key(stage, values, {name: artifact.fingerprint for name, artifact in artifacts.items()})
+    return _Work(stage, values, artifacts, Path(store) / stage.name / key)
 
 
 def find_stage(name: str) -> Stage:
@@ -233,11 +324,9 @@ def _is_complete(stage: Stage, directory: Path) -> bool:
 
 
 @contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Two runs of the same result: the second waits and then finds the first one's work."""
+def _lock(path: Path, kind: int) -> Iterator[None]:
+    """Two runs of the same result: the second waits and then finds the first one's work. Ranks share the lock."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
+    with path.open("a") as file:
+        fcntl.flock(file, kind)
         yield

@@ -6,6 +6,7 @@ store below it finds results that KFP does not know, and continues what was inte
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import json
 import os
@@ -25,6 +26,7 @@ from pipelines.dag import NODES, Selection
 from pipelines.display import Display
 from pipelines.profile import Profile
 from pipelines.runs import Run, list_runs, mark_latest, run_lock
+from pipelines.stages import SHARE
 
 
 class StageError(RuntimeError):
@@ -86,9 +88,11 @@ def _run_pipeline(path: Path, run: Run, watcher: _Watcher) -> None:
             cache_root=str(kfp_root / "cache"),
         )
         os.environ[RUN] = str(run.directory.resolve())
+        speak = builtins.print   # the threads of a ParallelFor put KFP's indented one in its place and leave it there
         try:
             components.load_component_from_file(str(path))(store=str(run.store.resolve()))
         finally:
+            builtins.print = speak
             del os.environ[RUN]
 
 
@@ -131,6 +135,8 @@ class _Watcher:
         node = _node_of(arguments)
         if not node:
             return original(**arguments)   # an importer
+        if node.endswith(SHARE):
+            return self._share(node, original, arguments)
         note = self.run.directory / "nodes" / f"{node}.json"
         for path in (note, note.with_suffix(".progress.json")):
             path.unlink(missing_ok=True)
@@ -146,6 +152,21 @@ class _Watcher:
         else:
             self._failed(node, record.get("error") or "the task was killed; a machine short of memory does that",
                          time.monotonic() - start)
+        return outputs, status
+
+    def _share(
+        self, node: str, original: Callable[..., Any], arguments: dict[str, Any]
+    ) -> tuple[dict[str, Any], Any]:
+        """A task that does part of a node's work: seen only when it fails."""
+        from kfp.local.status import Status
+
+        start = time.monotonic()
+        outputs, status = original(**arguments)
+        if status != Status.SUCCESS:
+            notes = [json.loads(path.read_text()) for path in (self.run.directory / "nodes").glob(f"{node}.*.json")
+                     if not path.name.endswith(".progress.json")]
+            error = next((note["error"] for note in notes if note.get("error")), "a task that shared it was killed")
+            self._failed(node.removesuffix(SHARE), error, time.monotonic() - start)
         return outputs, status
 
     def interrupted(self) -> None:

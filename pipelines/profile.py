@@ -50,6 +50,7 @@ class Placement(_Table):
     accelerators: int = Field(0, ge=0, description="accelerators a task")
     shared_memory: str = Field("", description="size of /dev/shm, from memory; needed with accelerators")
     tolerations: tuple[Toleration, ...] = ()
+    ranks: int = Field(1, ge=1, le=128, description="tasks that share the stage's jobs; more want records in parallel")
     retries: int = Field(0, ge=0, description="further attempts after a failure")
     backoff_s: int = Field(60, ge=0, description="seconds before the first retry, doubled each time")
     timeout_h: float = Field(24, gt=0, description="hours one attempt may take")
@@ -140,6 +141,9 @@ def check(profile: Profile) -> None:
     for name, placement in profile.placement.items():
         if placement.accelerators and not placement.shared_memory:
             problems.append(f"placement of {name}: accelerators without shared_memory; give /dev/shm a size, e.g. 16Gi")
+        if placement.ranks > 1 and not NODES[name].stage.shared:
+            able = ", ".join(stage.name for stage in STAGES.values() if stage.shared)
+            problems.append(f"placement of {name}: {placement.ranks} ranks, but it cannot be shared; these can: {able}")
     if problems:
         raise ConfigError("\n".join(problems))
 

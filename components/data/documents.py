@@ -7,19 +7,21 @@ Shards are Parquet files `part-00000.parquet`, …; what a stage drops is kept b
 from __future__ import annotations
 
 import json
+import os
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.artifacts import Artifact, Shard, describe_shard, write_json
+from components.artifacts import Artifact, Shard, describe_shard, partial_name, write_json
 from components.runner import Outputs
 
 Record = dict[str, Any]
@@ -74,7 +76,7 @@ class Mapped:
 def write_parquet(path: Path, records: Iterable[Record], schema: pa.Schema) -> int:
     """Write records as one Parquet file that appears whole or not at all; returns the number of rows."""
     table = pa.Table.from_pylist(list(records), schema=schema)
-    partial_path = path.with_name(path.name + ".partial")
+    partial_path = partial_name(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(table, partial_path, compression="zstd")
     partial_path.replace(path)
@@ -111,7 +113,8 @@ def map_shards(
 ) -> Counter[str]:
     """Apply `transform` to every shard of `artifact`, one output shard each, and finish output `name`.
 
-    Shards already written by an interrupted run are kept. The result does not depend on `workers`.
+    Shards already written by an interrupted run, or by another rank, are kept. The result does not depend on `workers`.
+    Does not return where the stage is shared by ranks: when this rank's shards are done, nothing is left for it to do.
     `transform` must be picklable (a top-level function or a `functools.partial` of one).
 
     Returns: the added-up counts, with `documents` (kept) and `rejected`.
@@ -119,8 +122,10 @@ def map_shards(
     directory = outputs.directory(name)
     sources = artifact.paths()
     work = partial(_map_one, directory=directory, work=outputs.work / name, transform=transform, schema=schema)
-    for done, _ in enumerate(run_parallel(work, list(enumerate(sources)), workers), 1):
-        outputs.progress.update(done, len(sources), f"{name}: shard {done} of {len(sources)}")
+    jobs = outputs.share(list(enumerate(sources)))
+    for done, _ in enumerate(run_parallel(work, jobs, workers), 1):
+        outputs.progress.update(done, len(jobs), f"{name}: shard {done} of {len(jobs)}")
+    outputs.end_share()
     shards: list[Shard] = []
     counts: Counter[str] = Counter()
     for index in range(len(sources)):
@@ -168,7 +173,8 @@ def run_parallel(function: Callable[[Any], Any], jobs: list[Any], workers: int) 
         for job in jobs:
             yield function(job)
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("forkserver")) as pool:
+    context = get_context("forkserver")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_die_with_parent) as pool:
         pending: set[Future[Any]] = {pool.submit(function, job) for job in jobs}
         while pending:
             finished, pending = wait(pending, return_when=FIRST_COMPLETED)
@@ -178,3 +184,15 @@ def run_parallel(function: Callable[[Any], Any], jobs: list[Any], workers: int) 
                 except BaseException:
                     pool.shutdown(cancel_futures=True)
                     raise
+
+
+def _die_with_parent() -> None:
+    """A worker whose parent was killed must not go on writing beside the one that continues its work."""
+
+    def watch() -> None:
+        parent = parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,7 +1,8 @@
 """One pipeline a stage: with its own parameters and resources, its own form in the UI, and its own rerun.
 
 Each module here holds a `StagePipeline`. Inside the recipe it takes and gives artifacts (`nested`); submitted alone it
-takes the URIs of its inputs and checks its config first (`standalone`). Both are `@dsl.pipeline`s whose signature is
+takes the URIs of its inputs and checks its config first (`standalone`). Where the profile gives a node several ranks,
+as many tasks share its jobs before its own task finishes them (`shares`). All are `@dsl.pipeline`s whose signature is
 the component's, without the optional inputs that the node does not use: KFP 2.17 has no optional artifacts in nested
 pipelines, neither locally nor on every backend.
 """
@@ -21,8 +22,10 @@ from kfp.dsl.graph_component import GraphComponent
 from components.registry import Stage
 from pipelines.dag import Node
 from pipelines.placement import Site, place, place_helper
+from pipelines.stages.sharing import share
 from pipelines.stages.validation import validate
 
+SHARE = ".share"         # after a node's name: a task that does part of its work
 OUTPUT_SUFFIX = "_out"   # a component may take and give `documents`: outputs are named documents_out
 
 
@@ -68,14 +71,39 @@ class StagePipeline:
                       for name in node.inputs]
         parameters += [parameter(name, kind, default) for name, (kind, default) in settings.parameters.items()]
         outputs = _outputs(node.stage)
+        shares = self.shares(settings) if settings.site.placement.ranks > 1 else None
 
         def body(values: Mapping[str, Any]) -> Any:
             artifacts = {name: values[name] for name in node.inputs}
             task = self.component(config=values["config"], store=values["store"], **artifacts)
             place(task, node.name, node.stage_name, settings.site, values)
+            if shares is not None:
+                task.after(shares(**artifacts, **{name: values[name] for name in settings.parameters}))
             return outputs(*(task.outputs[name + OUTPUT_SUFFIX] for name in node.stage.outputs))
 
         return make_pipeline(node.task_name, node.stage.summary, body, parameters, outputs)
+
+    def shares(self, settings: Settings) -> GraphComponent:
+        """The tasks that share a node's jobs, in a pipeline: the node's own task can wait for that, not for a loop."""
+        node, ranks = settings.node, settings.site.placement.ranks
+        inputs = [parameter(name, Input[artifact_class(node.stage.inputs[name])]) for name in node.inputs]
+        parameters = [parameter(name, kind, default) for name, (kind, default) in settings.parameters.items()]
+
+        def one(values: Mapping[str, Any]) -> None:
+            artifacts = dict(zip(("first", "second"), (values[name] for name in node.inputs), strict=False))
+            task = share(stage=node.stage_name, config=values["config"], store=values["store"], rank=values["rank"],
+                         world_size=ranks, names=list(node.inputs), **artifacts)
+            place(task, f"{node.name}{SHARE}", node.stage_name, settings.site, values)
+
+        # a pipeline again: KFP loses parameters of resources inside a loop
+        body = make_pipeline(f"{node.task_name}-share", node.stage.summary, one,
+                             [*inputs, parameter("rank", int), *parameters])
+
+        def all_(values: Mapping[str, Any]) -> None:
+            with dsl.ParallelFor(list(range(ranks)), name=f"{node.task_name}-ranks") as rank:
+                body(rank=rank, **values)
+
+        return make_pipeline(f"{node.task_name}-shares", node.stage.summary, all_, [*inputs, *parameters])
 
     def standalone(self, settings: Settings) -> GraphComponent:
         """The node alone: `<input>_uri` parameters, config checked first."""

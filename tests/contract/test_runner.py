@@ -16,7 +16,7 @@ from components import artifacts, registry
 from components.artifacts import ArtifactError, describe_shard, open_artifact, write_link, write_manifest
 from components.config import ConfigError, StageConfig, apply_override, build, digest, execution, parse_override
 from components.registry import Stage
-from components.runner import Outputs, execute
+from components.runner import Outputs, Part, execute, execute_part
 
 
 class Config(StageConfig):
@@ -31,16 +31,16 @@ class Doubler:
     @staticmethod
     def run(config: Config, inputs: dict, outputs: Outputs) -> None:
         directory = outputs.directory("documents")
-        shards = []
-        for index in range(config.rows):
-            path = directory / f"part-{index}.txt"
+        paths = [directory / f"part-{index}.txt" for index in range(config.rows)]
+        for index, path in outputs.share(list(enumerate(paths))):
             if not path.exists():
                 time.sleep(config.pause_s)
                 artifacts.write_text(path, f"{2 * index}\n")
                 with (outputs.work / "calls.txt").open("a") as file:
                     file.write("x")
-            shards.append(describe_shard(directory, path, rows=1))
             outputs.progress.update(index + 1, config.rows)
+        outputs.end_share()
+        shards = [describe_shard(directory, path, rows=1) for path in paths]
         calls = (outputs.work / "calls.txt").stat().st_size if (outputs.work / "calls.txt").exists() else 0
         outputs.metrics["calls"] = calls
         outputs.finish("documents", "documents", shards, {"rows": config.rows})
@@ -59,7 +59,7 @@ class FakeStage(Stage):
 @pytest.fixture(autouse=True)
 def stage(monkeypatch: pytest.MonkeyPatch) -> None:
     made = FakeStage("doubler", "components.data.doubler", "data", "doubles", outputs={"documents": "documents"},
-                     inputs={"pages": "pages", "hint": "pages?"})
+                     inputs={"pages": "pages", "hint": "pages?"}, shared=True)
     monkeypatch.setitem(registry.STAGES, "doubler", made)
 
 
@@ -131,6 +131,31 @@ def test_killed_at_any_instant_it_continues_to_the_same_bytes(pages: Path, tmp_p
     assert not resumed.reused
     assert _bytes(resumed.output("documents")) == _bytes(whole.output("documents"))
     assert resumed.metrics["calls"] <= 40 + 3   # only the shards in hand when it died were made again
+
+
+def test_ranks_share_the_work_and_leave_no_trace_of_how_many_there_were(pages: Path, tmp_path: Path) -> None:
+    whole = execute("doubler", {"rows": 7}, {"pages": pages}, tmp_path / "one")
+    store = tmp_path / "store"
+    for rank in (2, 0):   # rank 1 is lost
+        assert execute_part("doubler", {"rows": 7}, {"pages": pages}, store, Part(rank, 3))
+    (partial,) = store.glob("doubler/*.partial")
+    assert sorted(path.name for path in partial.glob("documents/*")) == [f"part-{n}.txt" for n in (0, 2, 3, 5, 6)]
+    (partial / "documents" / "part-9.txt.0.partial").write_text("half")   # of a killed process
+    joined = execute("doubler", {"rows": 7}, {"pages": pages}, store)
+    assert _bytes(joined.output("documents")) == _bytes(whole.output("documents"))
+    assert joined.metrics == whole.metrics == {"calls": 7}, "no job was done twice"
+    assert not execute_part("doubler", {"rows": 7}, {"pages": pages}, store, Part(1, 3)), "it is all there"
+
+
+def test_ranks_are_checked(pages: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="rank 3 of 3: ranks go from 0 to 2"):
+        Part(3, 3)
+    with pytest.raises(ConfigError, match="mixing: cannot be shared by 2 processes; these can: ingestion, extraction"):
+        execute_part("mixing", {}, _mixing_inputs(tmp_path), tmp_path / "store", Part(0, 2))
+
+
+def _mixing_inputs(root: Path) -> dict[str, Path]:
+    return {name: _artifact(root / name, "documents", {"a": b"a"}) for name in ("documents", "synthetic")}
 
 
 def test_a_damaged_result_is_made_again(pages: Path, tmp_path: Path) -> None:

@@ -78,26 +78,53 @@ def test_gpu_stages_get_what_the_profile_asks(compiled, name: str) -> None:
         asked = profile.placement[node]
         spec, platform = _documents(path)
         settings = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
-        executor = next(key for key in settings if key != "exec-validate")
-        container = spec["deploymentSpec"]["executors"][executor]["container"]
-        group = next(item for item in spec["components"].values() if "dag" in item)
-        task = next(iter(group["dag"]["tasks"].values()))
-        defaults = {key: value.get("defaultValue") for key, value in group["inputDefinitions"]["parameters"].items()}
-        assert (defaults["cpu"], defaults["memory"]) == (asked.cpu, asked.memory)
-        assert ("accelerator" in container["resources"]) == bool(asked.accelerators)
-        if asked.accelerators:
-            assert defaults["accelerators"] == str(asked.accelerators)
-            mount = settings[executor]["emptyDirMounts"][0]
-            assert (mount["mountPath"], mount["medium"]) == ("/dev/shm", "Memory")
-            assert mount["sizeLimit"] == asked.shared_memory
-            assert [item["key"] for item in settings[executor]["tolerations"]] == ["nvidia.com/gpu"]
-        timeout = int(settings[executor]["activeDeadlineSeconds"])
-        assert timeout == asked.timeout_h * 3600
-        assert task["retryPolicy"]["maxRetryCount"] == asked.retries
-        assert int(task["retryPolicy"]["backoffMaxDuration"][:-1]) >= timeout * (asked.retries + 1)
-        assert settings[executor]["pvcMount"][0]["mountPath"] == profile.storage.path
-        assert bool(task["cachingOptions"].get("enableCache")) == (node not in ("ingestion", "problems", "publishing"))
+        own = f"exec-{NODES[node].stage_name.replace('_', '-')}"
+        groups = [item for item in spec["components"].values() if own in _executors(spec, item)]
+        shares = [item for item in spec["components"].values() if "exec-share" in _executors(spec, item)]
+        assert len(groups) == 1 and len(shares) == (asked.ranks > 1)
+        for group in groups + shares:
+            executor, task = _executors(spec, group).popitem()
+            container = spec["deploymentSpec"]["executors"][executor]["container"]
+            inputs = group["inputDefinitions"]["parameters"]
+            defaults = {key: value.get("defaultValue") for key, value in inputs.items()}
+            assert (defaults["cpu"], defaults["memory"]) == (asked.cpu, asked.memory)
+            assert ("accelerator" in container["resources"]) == bool(asked.accelerators)
+            if asked.accelerators:
+                assert defaults["accelerators"] == str(asked.accelerators)
+                mount = settings[executor]["emptyDirMounts"][0]
+                assert (mount["mountPath"], mount["medium"]) == ("/dev/shm", "Memory")
+                assert mount["sizeLimit"] == asked.shared_memory
+                assert [item["key"] for item in settings[executor]["tolerations"]] == ["nvidia.com/gpu"]
+            timeout = int(settings[executor]["activeDeadlineSeconds"])
+            assert timeout == asked.timeout_h * 3600
+            assert task["retryPolicy"]["maxRetryCount"] == asked.retries
+            assert int(task["retryPolicy"]["backoffMaxDuration"][:-1]) >= timeout * (asked.retries + 1)
+            assert settings[executor]["pvcMount"][0]["mountPath"] == profile.storage.path
+            uncached = node in ("ingestion", "problems", "publishing")
+            assert bool(task["cachingOptions"].get("enableCache")) != uncached
     assert any(placement.accelerators for placement in profile.placement.values())
+
+
+def _executors(spec: dict[str, Any], group: dict[str, Any]) -> dict[str, Any]:
+    """Executor -> task of the containers that a group runs."""
+    tasks = group.get("dag", {}).get("tasks", {}).values()
+    found = {spec["components"][task["componentRef"]["name"]].get("executorLabel", ""): task for task in tasks}
+    return {label: task for label, task in found.items() if label}
+
+
+def test_a_shared_stage_loops_over_its_ranks_and_then_ends(compiled) -> None:
+    spec, _ = _documents(next(path for path in compiled["mimo-7b"] if path.stem == "decontamination"))
+    components = spec["components"]
+    loop = components["comp-decontamination-shares"]["dag"]["tasks"]["for-loop-2"]
+    ranks = load_profile("mimo-7b").placement["decontamination"].ranks
+    assert yaml.safe_load(loop["parameterIterator"]["items"]["raw"]) == list(range(ranks))
+    (share,) = components["comp-decontamination-share"]["dag"]["tasks"].values()
+    given = {key: source["runtimeValue"]["constant"] for key, source in share["inputs"]["parameters"].items()
+             if key in ("stage", "world_size", "names")}
+    assert given == {"stage": "decontamination", "world_size": ranks, "names": ["documents", "evaluation"]}
+    assert set(share["inputs"]["artifacts"]) == {"first", "second"}
+    last = components["comp-decontamination-2"]["dag"]["tasks"]["decontamination"]
+    assert last["dependentTasks"] == ["decontamination-shares"]
 
 
 def test_a_release_needs_digests(tmp_path: Path) -> None:

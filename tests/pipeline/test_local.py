@@ -147,6 +147,18 @@ def test_a_failing_stage_has_the_last_word(tmp_path: Path) -> None:
     assert find_run(tmp_path).nodes["publishing"].status == "waiting"
 
 
+def test_a_task_that_shares_a_stage_fails_with_its_own_words(tmp_path: Path) -> None:
+    source = '[{name="mine",format="warc",path="/nonexistent/pages.warc.gz"}]'
+    shared = ("--set", "placement.ingestion.ranks=2", "--set", f"ingestion.sources={source}")
+    result = mimo(tmp_path, "run", "--profile", MINI, *shared)
+    assert result.returncode == 1
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith("ingestion") and "/nonexistent/pages.warc.gz" in last
+    assert find_run(tmp_path).nodes["ingestion"].status == "failed"
+    refused = mimo(tmp_path, "run", "--profile", MINI, "--set", "placement.rl.ranks=2")
+    assert refused.returncode == 2 and "placement of rl: 2 ranks, but it cannot be shared" in refused.stderr
+
+
 def test_wrong_use_is_told_before_anything_starts(tmp_path: Path) -> None:
     result = mimo(tmp_path, "run", "--profile", MINI, "--set", "rl.learning_rat=1")
     assert result.returncode == 2 and "rl.learning_rat: unknown key" in result.stderr

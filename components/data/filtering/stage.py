@@ -31,7 +31,8 @@ def run(config: Config, inputs: dict[str, Artifact], outputs: Outputs) -> None:
     """
     outputs.progress.update(0, 1, "training taggers")
     models = outputs.work / "taggers"
-    samples = train_all(config, models)
+    with outputs.alone("taggers"):
+        samples = train_all(config, models)
     counts = map_shards(
         inputs["documents"],
         outputs,

@@ -28,8 +28,10 @@ def run(config: Config, inputs: dict[str, Artifact], outputs: Outputs) -> None:
     units = [unit for source in config.sources for unit in plan_units(source)]
     directory, work = outputs.directory("pages"), outputs.work
     function = partial(_ingest, config=config, directory=directory, work=work)
-    for done, _ in enumerate(run_parallel(function, list(enumerate(units)), config.workers), 1):
-        outputs.progress.update(done, len(units), f"{done} of {len(units)} inputs")
+    jobs = outputs.share(list(enumerate(units)))
+    for done, _ in enumerate(run_parallel(function, jobs, config.workers), 1):
+        outputs.progress.update(done, len(jobs), f"{done} of {len(jobs)} inputs")
+    outputs.end_share()
     shards: list[Shard] = []
     counts: dict[str, Counter[str]] = {source.name: Counter() for source in config.sources}
     for index, unit in enumerate(units):

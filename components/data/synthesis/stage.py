@@ -59,6 +59,7 @@ def run(config: Config, inputs: dict[str, Artifact], outputs: Outputs) -> None:
         repeats = asyncio.run(_synthesise(config, requests, outputs))
     except ExceptionGroup as group:   # of the requests in flight; the first failure ended the others
         raise _first(group) from None
+    outputs.end_share()
     counts = {output: _finish(output, requests[output], config, outputs) for output in OUTPUTS}
     if any(requests.values()) and not any(count["kept"] for count in counts.values()):
         raise ArtifactError(f"synthesis: no answer could be used: {dict(sum(counts.values(), Counter()))}")
@@ -73,9 +74,9 @@ def _first(group: ExceptionGroup) -> Exception:
 
 async def _synthesise(config: Config, requests: dict[str, list[Request]], outputs: Outputs) -> int:
     """Answer every shard that is not complete; returns how many requests the endpoint made us repeat."""
-    jobs = [(output, index, batch) for output in OUTPUTS
-            for index, batch in enumerate(_shards(requests[output], config.shard_requests))]
-    total = sum(map(len, requests.values()))
+    jobs = outputs.share([(output, index, batch) for output in OUTPUTS
+                          for index, batch in enumerate(_shards(requests[output], config.shard_requests))])
+    total = sum(len(batch) for *_, batch in jobs)
     done = 0
     open_shards = asyncio.Semaphore(OPEN_SHARDS)
     async with _open_endpoint(config) as client:
