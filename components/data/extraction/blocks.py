@@ -5,7 +5,6 @@ Every block remembers where it starts in the tree, so that a judge of main conte
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from lxml.etree import _Element
 
 from components.data.extraction.delimiters import Delimiters
 from components.data.extraction.result import CodeBlock
+from components.data.extraction.scan import Page, is_boilerplate
 from components.data.extraction.slots import CLOSE, OPEN, PLACEHOLDER, Slots
 
 MAX_QUOTES, MAX_LISTS = 4, 12   # levels shown; a page can nest them by the hundred
@@ -30,20 +30,6 @@ _BLOCK_TAGS = (
 )
 _BLOCKS = frozenset(_BLOCK_TAGS.split())
 _HEADINGS = {"h1": "# ", "h2": "## ", "h3": "### ", "h4": "#### ", "h5": "##### ", "h6": "###### "}
-_BOILERPLATE_TAGS = frozenset(["nav", "aside", "footer", "form", "menu"])
-_BOILERPLATE = re.compile(
-    r"(?:^|[\s_-])(?:nav\w*|menu|side-?bar|breadcrumbs?|footer|foot|related|recommend\w*|share\w*|sharing|social|"
-    r"promo\w*|adverts?|advertisement|ads|sponsor\w*|cookies?|consent|newsletter|subscribe|subscription|"
-    r"popup|modal|banner|"
-    r"comments?|respond|disqus|pagination|pager|toc|skip-?link|sr-only|screen-reader\w*|visually-hidden|"
-    r"print-?only|byline|"
-    r"author-?(?:box|bio|info|date|name)?|\w*bio|post-?meta|entry-?meta|tags?|tagcloud|widget\w*|login|"
-    r"signup|search\w*|"
-    r"masthead|copyright|(?:most-?)?popular|cta|recirc\w*|trending|overlay|lightbox|player|vjs|video\w*|off-?screen|"
-    r"time-?stamp|dateline|published?|topics|categories|read-?more|teaser|follow\w*|"
-    r"site-?header|page-?header|jump-?links?|catlinks|mw-editsection|headerlink|noprint|metadata|outbrain|"
-    r"taboola|most-?read|"
-    r"hidden|d-none|toolbar|dropdown)(?:$|[\s_-])", re.I)
 _NAVIGATION_TAGS = frozenset(["nav", "footer"])
 _NAVIGATION = re.compile(
     r"(?:^|[\s_-])(?:nav\w*|breadcrumbs?|footer|share\w*|sharing|social|cookies?|consent|newsletter|"
@@ -51,7 +37,11 @@ _NAVIGATION = re.compile(
     r"advertisement|sponsored|outbrain|taboola|login|signup|skip-?link|mw-editsection|catlinks|most-?read|"
     r"related-?posts?)"
     r"(?:$|[\s_-])", re.I)
-_LINK_SHARE = 0.6   # of the characters of a boilerplate element, white space included
+# inline elements whose text is all there is to them, and the blocks that mostly hold nothing else
+_INLINE = frozenset("a b strong em i u span font small big img abbr cite time mark label wbr ins del s strike q var acronym "
+                    "dfn bdi bdo ruby rb rt rp data nobr center".split())
+_LEAVES = frozenset("p h1 h2 h3 h4 h5 h6 li dt dd figcaption caption summary td th div blockquote address".split())
+_STRING = etree.XPath("string(.)", smart_strings=False)
 _ORDINAL = re.compile(r"st|nd|rd|th|er?|o|a|tm|sm|®|™|°|º|ª", re.I)
 
 
@@ -151,9 +141,11 @@ def fold(text: str) -> str:
     return text
 
 
-def read_blocks(root: _Element, delimiters: Delimiters, slots: Slots, posts: Mapping[_Element, int]) -> list[Block]:
+def read_blocks(root: _Element, delimiters: Delimiters, slots: Slots, posts: Mapping[_Element, int],
+                page: Page) -> list[Block]:
     """Blocks below `root` in order. `posts`: elements that hold a post of a thread, and its index."""
     walk = _Walk(slots, delimiters)
+    inline = _INLINE - {"span"} if "classifier" in page.words else _INLINE
     walker = etree.iterwalk(root, events=("start", "end"))
     regions: list[tuple[_Element, bool]] = []   # open boilerplate elements, and whether they are navigation
     owners: list[tuple[_Element, int]] = []
@@ -165,31 +157,34 @@ def read_blocks(root: _Element, delimiters: Delimiters, slots: Slots, posts: Map
                 walk.flush()
                 owners.append((element, walk.post))
                 walk.post = posts[element]
-            if tag == "br":
-                walk.parts.append(LINE)
-            elif tag == "a":
-                walk.link_depth += 1
-            elif tag == "span" and element.get("class") == "classifier":   # docutils: a parameter's type
-                walk.parts.append(" : ")
-            elif tag in ("sup", "sub"):
-                _open_script(element, walk)
-            elif block:
+            if block:
                 walk.flush()
                 if tag == "table" and element not in posts and (table := _data_table(element, walk)):
                     walk.blocks.append(table)
                     walker.skip_subtree()
                     continue
                 _open_block(element, walk)
-            if _is_boilerplate(element, tag):
+            elif tag == "br":
+                walk.parts.append(LINE)
+            elif tag == "a":
+                walk.link_depth += 1
+            elif tag == "sup" or tag == "sub":
+                _open_script(element, walk)
+            elif tag == "span" and element.get("class") == "classifier":   # docutils: a parameter's type
+                walk.parts.append(" : ")
+            if is_boilerplate(element, tag):
                 navigation = tag in _NAVIGATION_TAGS or bool(_NAVIGATION.search(element.get("class") or ""))
                 regions.append((element, navigation))
                 walk.boilerplate += 1
                 walk.navigation += navigation
-            walk.add(element.text, element, False)
+            if block and tag in _LEAVES and _read_leaf(element, walk, inline):
+                walker.skip_subtree()
+            else:
+                walk.add(element.text, element, False)
         else:
             if tag == "a":
                 walk.link_depth = max(0, walk.link_depth - 1)
-            elif tag in ("sup", "sub"):
+            elif tag == "sup" or tag == "sub":
                 walk.parts.append(element.attrib.pop("data-close", ""))
             elif block:
                 walk.flush()
@@ -204,6 +199,26 @@ def read_blocks(root: _Element, delimiters: Delimiters, slots: Slots, posts: Map
                 walk.add(element.tail, element, True)
     walk.flush()
     return walk.blocks
+
+
+def _read_leaf(element: _Element, walk: _Walk, inline: frozenset[str]) -> bool:
+    """Take the whole text of an element that holds text and simple inline elements alone; whether it is one."""
+    if len(element) == 0:
+        walk.add(element.text, element, False)
+        return True
+    linked = 0
+    for node in element.iterdescendants():
+        tag = node.tag
+        if tag not in inline:
+            return False
+        if tag == "a":
+            linked += len(node.text or "") if len(node) == 0 else len(_STRING(node))
+    text = _STRING(element)
+    if not text.isspace():
+        walk.add(text, element, False)
+        if not walk.link_depth:
+            walk.link_characters += linked
+    return True
 
 
 def _open_block(element: _Element, walk: _Walk) -> None:
@@ -228,33 +243,6 @@ def _close_block(element: _Element, walk: _Walk) -> None:
         walk.lists.pop()
     elif tag == "blockquote":
         walk.quotes = max(0, walk.quotes - 1)
-
-
-def _is_boilerplate(element: _Element, tag: str) -> bool:
-    if tag in _BOILERPLATE_TAGS:
-        return True
-    if tag in ("body", "html", "article", "main"):
-        return False
-    classes, name = element.get("class"), element.get("id")
-    if classes and _names_boilerplate(classes):
-        return True   # an id may be a heading's words: `related-functions` is a section like any other
-    return bool(name) and tag not in ("section", "span", "a") and len(name) <= 24 and _names_boilerplate(name)
-
-
-@functools.lru_cache(maxsize=8192)   # a site repeats its few hundred classes on every page
-def _names_boilerplate(words: str) -> bool:
-    return bool(_BOILERPLATE.search(words))
-
-
-def prune_link_lists(root: _Element) -> None:
-    """Remove navigation that is little else than links, in place: less to walk, and nothing a reader came for."""
-    for element in list(root.iter("nav", "aside", "div", "ul", "ol", "section", "footer", "header", "table")):
-        if len(element) == 0 or not (_is_boilerplate(element, element.tag) or element.get("role") == "navigation"):
-            continue
-        characters = sum(map(len, element.itertext()))
-        links = sum(len(text) for link in element.iter("a") for text in link.itertext())
-        if links > _LINK_SHARE * characters and element.find(".//pre") is None and element.getparent() is not None:
-            element.clear(keep_tail=True)
 
 
 def _open_script(element: _Element, walk: _Walk) -> None:
@@ -296,7 +284,7 @@ def _data_table(table: _Element, walk: _Walk) -> Block | None:
     return Block(
         text, "table", first, False,
         links=min(1.0, links),
-        boilerplate=walk.boilerplate > 0 or _is_boilerplate(table, "table"),
+        boilerplate=walk.boilerplate > 0 or is_boilerplate(table, "table"),
         navigation=walk.navigation > 0 or bool(_NAVIGATION.search(table.get("class") or "")),
         post=walk.post,
         slots=OPEN in text,

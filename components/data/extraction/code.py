@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 from lxml import etree
 from lxml.etree import _Element
 
 from components.data.extraction.result import CodeBlock
+from components.data.extraction.scan import Page
 from components.data.extraction.slots import OPEN, Slots
 
-_CANDIDATES = etree.XPath(
-    "//pre | //code | //tt | //kbd | //samp | //table[.//pre or .//code or .//td[contains(@class, 'code')]] | "
-    "//textarea[contains(@class, 'code') or contains(@class, 'brush')] | //listing | //xmp | "
-    "//div[contains(@class, 'syntaxhighlighter') or contains(@class, 'crayon-syntax') or "
-    "contains(@class, 'ltx_listing') or contains(@class, 'CodeMirror-code') or contains(@class, 'de1') or "
-    "contains(@class, 'code-view')] | "
-    "//ol[contains(@class, 'linenums') or contains(@class, 'hljs-ln') or contains(@class, 'dp-')]"
-)
+_TAGS = ("pre", "code", "tt", "kbd", "samp", "listing", "xmp", "textarea", "table")
+_WIDGETS = re.compile(
+    r"syntaxhighlighter|crayon-syntax|ltx_listing|CodeMirror-code|(?:^|\s)de1(?:$|\s)|code-view|linenums|hljs-ln|"
+    r"(?:^|\s)dp-\w|ace_text-layer|view-lines|enlighter-code")   # of elements that hold code without being any of these
+_IN_TABLE = etree.XPath("boolean(.//pre or .//code or .//td[contains(@class, 'code')])")
 _MATH = re.compile(
     r"(?:^|\s)(?:math|js-render-math|math-inline|math-block|math-display|katex|language-math|"
     r"tex2jax_process)(?:\s|$)")
@@ -74,16 +73,17 @@ _PROMPT = re.compile(
 MAX_INLINE = 200   # characters of inline code
 
 
-def replace_code(root: _Element, slots: Slots) -> None:
+def replace_code(root: _Element, page: Page, slots: Slots) -> None:
     """Replace code below `root` by placeholders, in place: blocks in a `div`, inline code where it stands."""
     gone: set[_Element] = set()
-    for element in _CANDIDATES(root):
+    for element in _candidates(root, page):
         if element in gone or element.getparent() is None or _MATH.search(element.get("class") or ""):
             continue
         block = _read(element)
         if block is None:
             continue
-        gone.update(element.iter())
+        if len(element):
+            gone.update(element.iter())
         tail = element.tail
         language = "" if isinstance(block, str) else block.language
         empty = not (block if isinstance(block, str) else block.text).strip()
@@ -94,6 +94,33 @@ def replace_code(root: _Element, slots: Slots) -> None:
             element.text = slots.put(block)
             if language or not isinstance(block, str):
                 element.set("data-block", "code")
+
+
+def _candidates(root: _Element, page: Page) -> list[_Element]:
+    """What may be code, outer elements first."""
+    tags: tuple[str, ...] = _TAGS
+    widgets = {value for value in page.classes if _is_widget(value)}
+    if widgets:
+        tags = (*_TAGS, "div", "ol", "ul")
+    found = []
+    for element in root.iter(*tags):
+        tag = element.tag
+        if tag == "table":
+            if not _IN_TABLE(element):
+                continue
+        elif tag == "textarea":
+            classes = element.get("class") or ""
+            if "code" not in classes and "brush" not in classes:
+                continue
+        elif tag in ("div", "ol", "ul") and element.get("class") not in widgets:
+            continue
+        found.append(element)
+    return found
+
+
+@functools.lru_cache(maxsize=16_384)
+def _is_widget(classes: str) -> bool:
+    return bool(_WIDGETS.search(classes))
 
 
 def _read(element: _Element) -> CodeBlock | str | None:

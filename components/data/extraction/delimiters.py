@@ -57,7 +57,7 @@ def _put(match: re.Match[str], rule: Rule, slots: Slots) -> str:
 def read_delimiters(page: Page) -> Delimiters:
     """What delimits formulas on this page, by its scripts; the defaults of MathJax and KaTeX where it says nothing."""
     engine = page.engine
-    configured = _configured(page.source) if engine else []
+    configured = _configured(page.scripts) if engine else []
     environment = rf"(\\begin\{{({_ENVIRONMENTS})\*?\}}(?:.{{1,{LONGEST}}}?)\\end\{{\2\*?\}})"
     patterns: list[Rule] = [
         (_WORDPRESS, False, "wordpress", False),

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from lxml import etree
 from lxml.etree import _Element
 
-from components.data.extraction.blocks import DROPPED, Block, prune_link_lists, read_blocks
+from components.data.extraction.blocks import DROPPED, Block, read_blocks
 from components.data.extraction.code import replace_code
 from components.data.extraction.content import choose
 from components.data.extraction.delimiters import read_delimiters
@@ -20,7 +20,7 @@ from components.data.extraction.encoding import decode
 from components.data.extraction.formulas import replace_formulas
 from components.data.extraction.result import CodeBlock, Extraction, ExtractionError, Formula, Losses, Post, Thread
 from components.data.extraction.scan import remove_hidden, scan
-from components.data.extraction.slots import PLACEHOLDER, Slots, clean
+from components.data.extraction.slots import PLACEHOLDER, Slots, clean, without_private
 from components.data.extraction.threads import PostMark, ThreadMark, find_thread
 
 MAX_CHARACTERS = 20_000_000
@@ -33,13 +33,12 @@ _SUFFIX = re.compile(r"\s+(?:[|»·—–]|-|::)\s+")
 
 def extract_page(html: str | bytes, url: str = "", content_type: str = "") -> Extraction:
     """See `components.data.extraction.extract`."""
-    source = clean(decode(html, content_type) if isinstance(html, bytes) else html)
+    source = decode(html, content_type) if isinstance(html, bytes) else html
     root = _parse(source)
     slots = Slots()
     title = _title(root)
-    prune_link_lists(root)
     page = scan(root, source)
-    replace_code(root, slots)
+    replace_code(root, page, slots)
     replace_formulas(root, page, slots)
     etree.strip_elements(root, *DROPPED, with_tail=False)
     remove_hidden(page)
@@ -47,7 +46,7 @@ def extract_page(html: str | bytes, url: str = "", content_type: str = "") -> Ex
     body = root if body is None else body
     mark = find_thread(body, page)
     posts = {post.body: index for index, post in enumerate(mark.posts)} if mark else {}
-    blocks = read_blocks(body, read_delimiters(page), slots, posts)
+    blocks = read_blocks(body, read_delimiters(page), slots, posts, page)
     if mark:
         kept = [block for block in blocks if block.post >= 0]
     else:
@@ -56,7 +55,7 @@ def extract_page(html: str | bytes, url: str = "", content_type: str = "") -> Ex
     if not kept:
         raise ExtractionError("no_content", f"{len(blocks)} blocks, none of them main content")
     thread = _thread(mark, kept, slots) if mark else None
-    text = _thread_text(title, thread) if thread else render(kept, slots)
+    text = without_private(_thread_text(title, thread) if thread else render(kept, slots))
     items = [item for block in kept for item in slots.get(block.text)]
     formulas = tuple(item for item in items if isinstance(item, Formula))
     code = tuple(item for item in items if isinstance(item, CodeBlock))
@@ -76,7 +75,7 @@ def _parse(source: str) -> _Element:
     if not source.strip():
         raise ExtractionError("empty")
     parser = etree.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, no_network=True, huge_tree=True)
-    root = etree.fromstring(source.encode("utf-8", "replace"), parser)
+    root = etree.fromstring(clean(source), parser)
     if root is None:
         raise ExtractionError("no_markup")
     if _TOO_DEEP(root):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Callable
 from urllib.parse import unquote, unquote_plus, urlsplit
 
 from lxml import etree
@@ -15,18 +16,15 @@ from lxml.etree import _Element
 
 from components.data.extraction.mathml import local_name, mathml_to_tex
 from components.data.extraction.result import Formula
-from components.data.extraction.scan import Page
+from components.data.extraction.scan import FORMULA_DATA, Page
 from components.data.extraction.slots import OPEN, Slots
 from components.data.extraction.tex import maybe_tex, strip_wrapping, surely_tex, undelimit
 
 Found = tuple[str, bool, str]   # TeX, display, origin
 
-_CLASS_WORDS = ("math", "Math", "katex", "tex", "TeX", "formula", "equation", "mjx", "jax", "ltx_")
-_DATA = ("data-tex", "data-latex", "data-formula", "data-math", "data-equation", "data-katex", "data-expr",
-         "data-mathml", "data-original-tex", "data-math-tex", "data-tex-source", "data-latex-code")
-_DATA_NAMES = re.compile("data-value|" + "|".join(sorted(_DATA, key=len, reverse=True)))
+_WITH_VALUE = etree.XPath("//*[@data-value and contains(@class, 'ql-formula')]")
 _TAGS = ("math", "mml:math", "m:math", "mathml:math", "mjx-container", "d-math", "math-renderer", "tex-math",
-         "amp-mathml", "math-field", "tex", "latex", "inline-math", "la-tex", "svg")
+         "amp-mathml", "math-field", "tex", "latex", "inline-math", "la-tex")
 _MATHJAX_OUTPUT = re.compile(r"^(?:MathJax|MathJax_Display|MathJax_SVG|MathJax_SVG_Display|MathJax_CHTML|mjx-chtml|"
                              r"MJXc-display|MathJax_MathML|MathJax_PHTML|MathJax_PlainSource|MathJax_Processed)$")
 _CONTAINERS = {"katex-display", "katex", "mwe-math-element", "texhtml-katex", "math-katex", "ltx_Math"}
@@ -47,38 +45,68 @@ _IMAGE_URL = re.compile(
     r"render/math|/equation\?|upmath|s2cms|quicklatex|math\.now\.sh|/latex|/tex/|tex\.cgi|/math/render|"
     r"eq\.latex|/svg\.image|"
     r"/gif\.latex|/png\.latex|/svg\.latex|texify|latexmath|wikimedia\.org/api/rest_v1/media/math", re.I)
+_IMAGE_HINTS = ("tex", "math", "chart", "equation", "s2cms", "forkosh", "codecogs")
+_SOURCES = ("src", "data-src", "data-lazy-src", "data-original")
 _IMAGE_OPTIONS = re.compile(r"^(?:\\(?:dpi\{\d+\}|[bf]g_\w+|inline|large|Large|small|huge|fn_\w+|displaystyle)\s*)+")
 _QUERY = re.compile(r"[?&](?:tex|latex|math|chl|eq|equation|formula|from|expr|code|t|l)=([^&#]+)", re.I)
 _WIRIS = str.maketrans("«»¨§´", "<>\"&'")
 _PARSER = etree.HTMLParser(encoding="utf-8", no_network=True, huge_tree=False)
 
 
-def _candidates(page: Page) -> list[str]:
-    """XPaths of what may be a formula; only for what the page has, because each costs a walk over the tree."""
-    paths = [f"//*[name()='{tag}']" if ":" in tag else f"//{tag}" for tag in _TAGS if tag in page.tags]
-    if "script" in page.tags and "math/" in page.source:
-        paths.append("//script[starts-with(@type, 'math/')]")
-    if "img" in page.tags:
-        paths.append("//img[@alt or @src]")
-    words = [f"contains(@class, '{word}')" for word in _CLASS_WORDS if word in page.classes]
-    if words:
-        paths.append(f"//*[@class and ({' or '.join(words)})]")
-    names = [f"@{name}" for name in sorted(set(_DATA_NAMES.findall(page.source)))]
-    return [*paths, f"//*[{' or '.join(names)}]"] if names else paths
+@functools.lru_cache(maxsize=16_384)
+def _is_candidate(classes: str) -> bool:
+    """Whether a class attribute may be that of a formula."""
+    words = classes.split()
+    return not (_TEXT_CLASSES.isdisjoint(words) and _CONTAINERS.isdisjoint(words)) or any(
+        _MATHJAX_OUTPUT.match(word) for word in words)
 
 
 @functools.lru_cache(maxsize=512)
-def _compiled(paths: str) -> etree.XPath:
-    return etree.XPath(paths)
+def _with_classes(values: tuple[str, ...]) -> Callable[[_Element], list[_Element]]:
+    variables = " or ".join(f"@class = $c{index}" for index in range(len(values)))
+    path = etree.XPath(f"//*[@class and ({variables})]")
+    return functools.partial(path, **{f"c{index}": value for index, value in enumerate(values)})
+
+
+def _candidates(root: _Element, page: Page) -> list[_Element]:
+    """What may be a formula, outer elements first; only rules for what the page has are asked."""
+    kinds = [list(root.iter(*_TAGS))]
+    if "mathjax" in page.scripts:
+        kinds.append([script for script in root.iter("script") if (script.get("type") or "").startswith("math/")])
+    classes = tuple(sorted(filter(_is_candidate, page.classes)))
+    if classes:
+        kinds.append(_with_classes(classes)(root))
+    if page.data:
+        kinds.append(list(page.data))
+    if "ql-formula" in page.words:
+        kinds.append(_WITH_VALUE(root))
+    filled = [kind for kind in kinds if kind]
+    if len(filled) > 1:
+        chosen = {element for kind in filled for element in kind}
+        filled = [[element for element in root.iter() if element in chosen]]
+    return [*(filled[0] if filled else []), *root.iter("svg"), *filter(_may_be_image, root.iter("img"))]
+
+
+def _may_be_image(image: _Element) -> bool:
+    text = image.get("alt") or image.get("title") or ""
+    if "\\" in text or "$" in text or "^" in text or "_" in text or "=" in text:
+        return True
+    classes = image.get("class")
+    if classes and _IMAGE_CLASSES.search(classes):
+        return True
+    for name in _SOURCES:
+        source = image.get(name)
+        if source and not source.startswith("data:"):
+            source = source[:1000].lower()
+            if any(hint in source for hint in _IMAGE_HINTS) and _IMAGE_URL.search(source):
+                return True
+    return image.get("data-mathml") is not None
 
 
 def replace_formulas(root: _Element, page: Page, slots: Slots) -> None:
     """Replace every formula element below `root` by its placeholder, in place."""
-    paths = _candidates(page)
-    if not paths:
-        return
     gone: set[_Element] = set()
-    for element in _compiled(" | ".join(paths))(root):
+    for element in _candidates(root, page):
         if element in gone or element.getparent() is None:
             continue
         found = _read(element)
@@ -188,7 +216,7 @@ def _container(element: _Element, classes: list[str]) -> Found | None:
 
 
 def _data(element: _Element, classes: list[str]) -> Found | None:
-    for name in (*_DATA, "data-value") if "ql-formula" in classes else _DATA:
+    for name in (*FORMULA_DATA, "data-value") if "ql-formula" in classes else FORMULA_DATA:
         value = element.get(name)
         if not value or len(value) > 20_000:
             continue
@@ -235,13 +263,13 @@ def _svg(svg: _Element) -> Found | None:
 def _image(image: _Element) -> Found | None:
     alt = " ".join((image.get("alt") or image.get("title") or "").split())
     classes = image.get("class") or ""
-    sources = [image.get(name) for name in ("src", "data-src", "data-lazy-src", "data-original")]
-    source = next(filter(None, sources), "")
+    sources = [source for name in _SOURCES if (source := image.get(name)) and not source.startswith("data:")]
+    source = next(filter(_IMAGE_URL.search, sources), "")
     tex, display, delimited = undelimit(alt)
     display = display or "display" in classes
     if maybe_tex(tex) and (delimited or (surely_tex(tex) and re.search(r"\\[a-zA-Z]{2,}|[_^]\{|\S\^\S", tex))):
         return tex, display, "image alt"
-    if _IMAGE_URL.search(source):
+    if source:
         from_url = _tex_in_url(source)
         if from_url:
             return from_url, display, "image url"

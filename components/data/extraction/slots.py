@@ -13,9 +13,13 @@ from components.data.extraction.result import CodeBlock, Formula
 
 OPEN, CLOSE = "\ue000", "\ue001"
 PLACEHOLDER = re.compile("\ue000([0-9]+)\ue001")
-_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ue000-\uf8ff\ufdd0-\ufdef\ufffe\uffff]")
+_CONTROLS = bytes(c for c in range(0x20) if c not in b"\t\n\r") + b"\x7f"
+_PRIVATE = re.compile("[\ue000-\uf8ff\ufdd0-\ufdef\ufffe\uffff\x80-\x84\x86-\x9f]")
+_OURS = [chr(code).encode() for code in range(0xE000, 0xE008)]   # what this package marks text with
 _REFERENCE = re.compile(r"&#(?:[xX]0*([0-9a-fA-F]{1,6})|0*([0-9]{1,7}));?")
-_SURROGATE = re.compile("[\ud800-\udfff]")
+# those that can name a character that may not be there: 0 to 31, 127, and 55296 (0xd800) on
+_SUSPICIOUS = re.compile(r"&#(?:[xX]0*(?:[0-9a-fA-F]{1,2}(?![0-9a-fA-F])|[d-fD-F]|[0-9a-fA-F]{5})|"
+                         r"0*(?:[0-9]{1,2}(?![0-9])|127|5[5-9]|6[0-9]|[0-9]{6}))")
 
 
 @dataclass
@@ -34,15 +38,24 @@ class Slots:
         return [self.items[int(number)] for number in PLACEHOLDER.findall(text)]
 
 
-def clean(html: str) -> str:
-    """Without characters that no document may hold (XML 1.0) and without private-use ones, however written."""
-    html = _FORBIDDEN.sub("", html)
-    html = _SURROGATE.sub("\ufffd", html)
-    return _REFERENCE.sub(_allowed_reference, html) if "&#" in html else html
+def clean(html: str) -> bytes:
+    """UTF-8 without control characters and without those that mark text in this package, however written."""
+    if "&#" in html and _SUSPICIOUS.search(html):
+        html = _REFERENCE.sub(_allowed_reference, html)
+    data = html.encode("utf-8", "replace").translate(None, _CONTROLS)
+    if b"\xee\x80" in data:
+        for mark in _OURS:
+            data = data.replace(mark, b"")
+    return data
+
+
+def without_private(text: str) -> str:
+    """Without private-use characters, noncharacters and C1 controls: no document may hold them."""
+    return text if text.isascii() else _PRIVATE.sub("", text)
 
 
 def _allowed_reference(match: re.Match[str]) -> str:
     code = int(match[1], 16) if match[1] else int(match[2])
-    if code > 0x10FFFF or 0xD800 <= code <= 0xDFFF or (code < 0x80 and _FORBIDDEN.match(chr(code))):
+    if code > 0x10FFFF or 0xD800 <= code <= 0xDFFF or (code < 0x20 and code not in (9, 10, 13)) or code == 0x7F:
         return ""
-    return "" if code > 0x9F and _FORBIDDEN.match(chr(code)) else match[0]   # 0x80 to 0x9f mean Windows-1252 in HTML
+    return "" if code > 0x9F and _PRIVATE.match(chr(code)) else match[0]   # 0x80 to 0x9f mean Windows-1252 in HTML

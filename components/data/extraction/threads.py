@@ -30,59 +30,77 @@ class ThreadMark:
 
 @dataclass(frozen=True)
 class _Software:
-    """XPaths of posts and, below each, of its body; one of `hints` must be a class on the page, or stand in
-    its source where it names an attribute, for them to be tried."""
+    """XPaths of posts and, below each, of its body. One of `hints` must be a class on the page for them to be tried, or
+    stand in its source where it is an attribute's."""
 
     name: str
-    hints: tuple[str, ...]
+    hints: frozenset[str]
     post: etree.XPath
     body: etree.XPath
+    attribute: str = ""
 
 
-def _has(word: str) -> str:
-    return f"contains(concat(' ', normalize-space(@class), ' '), ' {word} ')"
+def _has(*words: str) -> str:
+    return " or ".join(f"contains(concat(' ', normalize-space(@class), ' '), ' {word} ')" for word in words)
 
 
-def _software(name: str, hint: str, post: str, body: str = ".") -> _Software:
-    return _Software(name, tuple(hint.split("|")), etree.XPath(post), etree.XPath(body))
+def _software(name: str, hints: str, post: str, body: str = ".", attribute: str = "") -> _Software:
+    return _Software(name, frozenset(hints.split()), etree.XPath(post), etree.XPath(body), attribute)
 
 
 _STACK_EXCHANGE = _software(
-    "stackexchange", "js-post-body|post-text|s-prose",
-    f"//div[@id='question' or {_has('question')} or {_has('answer')}][.//*[{_has('post-text')} or {_has('s-prose')}]]",
-    f".//*[{_has('js-post-body')} or {_has('post-text')} or {_has('s-prose')}]",
+    "stackexchange", "js-post-body post-text s-prose",
+    f"//div[@id='question' or {_has('question', 'answer')}][.//*[{_has('js-post-body', 'post-text', 's-prose')}]]",
+    f".//*[{_has('js-post-body', 'post-text', 's-prose')}]",
 )
 _FORUMS = [
-    _software("discourse", "cooked|crawler-post",
-              f"//*[{_has('topic-body')} or {_has('topic-post')} or {_has('crawler-post')}]",
-              f".//*[{_has('cooked')} or ({_has('post')} and @itemprop)]"),
-    _software("xenforo", "bbWrapper|messageText",
-              f"//article[{_has('message')} or {_has('message--post')}] | //li[{_has('message')}]",
-              f".//*[{_has('bbWrapper')}] | .//*[{_has('messageText')}]"),
+    _software("discourse", "cooked crawler-post",
+              f"//*[{_has('topic-body', 'topic-post', 'crawler-post')}]",
+              f".//*[{_has('cooked')} or (({_has('post')}) and @itemprop)]"),
+    _software("xenforo", "bbWrapper messageText",
+              f"//article[{_has('message', 'message--post')}] | //li[{_has('message')}] | //div[{_has('message--post')}]",
+              f".//*[{_has('message-body')}]//*[{_has('bbWrapper')}] | .//*[{_has('messageText')}]"),
     _software("phpbb", "postbody",
-              f"//div[{_has('post')} and .//*[{_has('postbody')}]] | "
-              f"//table[{_has('tablebg')} and .//div[{_has('postbody')}]]",
+              f"//div[({_has('post')}) and .//*[{_has('postbody')}]] | "
+              f"//table[({_has('tablebg')}) and .//div[{_has('postbody')}]]",
               f".//div[{_has('postbody')}]//div[{_has('content')}] | "
-              f".//div[{_has('postbody')} and not(.//div[{_has('content')}])]"),
-    _software("vbulletin", "post_message_",
-              "//*[starts-with(@id, 'post_message_')]"),
-    _software("smf", "post_wrapper",
-              f"//div[{_has('post_wrapper')}]", f".//div[{_has('inner')}]"),
-    _software("mybb", "post_body", f"//*[{_has('post_body')} and starts-with(@id, 'pid_')]"),
-    _software("invision", "ipsComment|cPost", "//article[contains(@class, 'cPost') or contains(@class, 'ipsComment')]",
-              ".//div[@data-role='commentContent']"),
-    _software("vanilla", "userContent", f"//*[{_has('userContent')} and {_has('Message')}]"),
-    _software("nodebb", "component=", "//*[@component='post']", ".//*[@component='post/content']"),
+              f".//div[({_has('postbody')}) and not(.//div[{_has('content')}])]"),
+    _software("phpbb 2", "postbody", f"//tr[td//*[self::span or self::td][{_has('postbody')}] and not(.//tr//tr)]",
+              f".//*[self::span or self::td][{_has('postbody')}]"),
+    _software("vbulletin", "", "//*[starts-with(@id, 'post_message_')]", attribute="post_message_"),
+    _software("vbulletin 5", "b-post js-post__content-text",
+              f"//*[{_has('b-post')}]", f".//*[{_has('js-post__content-text', 'b-post__content')}]"),
+    _software("smf", "post_wrapper windowbg", f"//div[{_has('post_wrapper')}] | //td[{_has('windowbg', 'windowbg2')}]",
+              f".//div[{_has('inner')}] | .//div[{_has('post')}][not(.//div[{_has('inner')}])]"),
+    _software("mybb", "post_body", f"//*[({_has('post_body')}) and starts-with(@id, 'pid_')]"),
+    _software("fluxbb", "postmsg", f"//div[{_has('postmsg')}]", "."),
+    _software("invision", "cPost ipsComment", f"//article[{_has('cPost', 'ipsComment', 'ipsEntry')}]",
+              ".//*[@data-role='commentContent']"),
+    _software("invision 3", "post_block post_body", f"//div[{_has('post_block')}]",
+              f".//*[{_has('entry-content')}] | .//*[@itemprop='commentText']"),
+    _software("vanilla", "userContent", f"//*[({_has('userContent')}) and ({_has('Message')})]"),
+    _software("nodebb", "", "//*[@component='post']", ".//*[@component='post/content']", attribute="component="),
     _software("flarum", "Post-body", f"//*[{_has('Post-body')}]"),
-    _software("hackernews", "commtext|toptext", f"//*[{_has('commtext')} or {_has('toptext')}]"),
+    _software("bbpress", "bbp-reply-content bbp-topic-content", f"//*[{_has('bbp-reply-content', 'bbp-topic-content')}]"),
+    _software("wpforo", "wpforo-post-content", f"//*[{_has('wpforo-post-content')}]"),
+    _software("khoros", "lia-message-body-content", f"//*[{_has('lia-message-body-content')}]"),
+    _software("question2answer", "qa-q-view-content qa-a-item-content",
+              f"//*[{_has('qa-q-view', 'qa-a-list-item')}]", f".//*[{_has('qa-q-view-content', 'qa-a-item-content')}]"),
+    _software("proboards", "message postbody",
+              "//tr[starts-with(@id, 'post-')]", f".//div[{_has('message')}]"),
+    _software("moodle", "forumpost forum-post-container", f"//*[{_has('forumpost', 'forum-post-container')}]",
+              f".//*[{_has('posting', 'post-content-container')}]"),
+    _software("aops", "cmty-post-body", f"//*[{_has('cmty-post-body')}]", f".//*[{_has('cmty-post-html')}] | ."),
+    _software("hackernews", "commtext toptext", f"//*[{_has('commtext', 'toptext')}]"),
     _software("reddit", "usertext-body", f"//*[{_has('usertext-body')}]"),
-    _software("github", "comment-body", f"//*[{_has('comment-body')} and not(ancestor::*[{_has('comment-body')}])]"),
-    _software("schema.org", "schema.org/",
+    _software("github", "js-comment-body",
+              f"//*[({_has('js-comment-body')}) and not(ancestor::*[{_has('js-comment-body')}])]"),
+    _software("schema.org", "",
               "//*[contains(@itemtype, 'schema.org/Question') or contains(@itemtype, 'schema.org/Answer') or "
               "contains(@itemtype, 'schema.org/DiscussionForumPosting') or "
               "(contains(@itemtype, 'schema.org/Comment') and "
               "ancestor::*[contains(@itemtype, 'DiscussionForumPosting')])]",
-              ".//*[@itemprop='text' or @itemprop='articleBody']"),
+              ".//*[@itemprop='text' or @itemprop='articleBody']", attribute="schema.org/"),
 ]
 _NOISE = etree.XPath(
     ".//*[contains(@class, 'signature') or contains(@class, 'Signature') or contains(@class, 'post-signature') or "
@@ -93,8 +111,9 @@ _NOISE = etree.XPath(
     "contains(@class, 'notice')]"
 )
 _VOTES = etree.XPath(".//*[@itemprop='upvoteCount' or contains(@class, 'vote-count')]")
-_ATTRIBUTES = ("post_message_", "schema.org/", "component=")   # hints that are no classes
+_TEXT = etree.XPath("string-length(normalize-space(.))")
 _LEAST_POSTS = 2
+_LEAST_SHARE = 0.2   # of the page's characters; below it the posts are comments on something else
 
 
 def find_thread(root: _Element, page: Page) -> ThreadMark | None:
@@ -106,14 +125,16 @@ def find_thread(root: _Element, page: Page) -> ThreadMark | None:
     for software in _FORUMS:
         if _may_be(software, page):
             found = _bodies(root, software)
-            if len(found) >= _LEAST_POSTS:
+            if len(found) >= _LEAST_POSTS and sum(_TEXT(body) for _, body in found) > _LEAST_SHARE * _TEXT(root):
                 marks = [_mark(post, body, _role(post), full=software.name == "schema.org") for post, body in found]
                 return _cleaned(software.name, marks)
     return None
 
 
 def _may_be(software: _Software, page: Page) -> bool:
-    return any(hint in (page.source if hint in _ATTRIBUTES else page.classes) for hint in software.hints)
+    if software.attribute:
+        return software.attribute in page.source
+    return not software.hints.isdisjoint(page.words)
 
 
 def _cleaned(software: str, marks: Sequence[PostMark]) -> ThreadMark:
