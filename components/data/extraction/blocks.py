@@ -32,16 +32,22 @@ _BLOCKS = frozenset(_BLOCK_TAGS.split())
 _HEADINGS = {"h1": "# ", "h2": "## ", "h3": "### ", "h4": "#### ", "h5": "##### ", "h6": "###### "}
 _NAVIGATION_TAGS = frozenset(["nav", "footer"])
 _NAVIGATION = re.compile(
-    r"(?:^|[\s_-])(?:nav\w*|breadcrumbs?|footer|share\w*|sharing|social|cookies?|consent|newsletter|"
-    r"pagination|pager|adverts?|"
-    r"advertisement|sponsored|outbrain|taboola|login|signup|skip-?link|mw-editsection|catlinks|most-?read|"
-    r"related-?posts?)"
-    r"(?:$|[\s_-])", re.I)
+    r"(?:^|[\s_-])(?:nav\w*|share\w*|sharing|social\w*|pagination|pager|adverts?|ads|login|signup|skip-?link|"
+    r"mw-editsection|catlinks|most-?read|author-?(?:box|bio|description|profile|card)|about-?(?:the-?)?author|"
+    r"comments?|respond|disqus|post-?meta\w*|entry-?meta|tag-?(?:list|links)|credits?|outbrain|taboola|donat\w*)(?:$|[\s_-])|"
+    r"breadcrumb|footer|cookie|consent|newsletter|advertis|sponsored|related-?(?:posts?|articles?|stor)|gdpr|subscri|"
+    r"addtoany|sharedaddy|jp-relatedposts|paywall", re.I)
+_LARGE = 0.4   # of the page's characters; what holds more is the page, whatever it is called
 # inline elements whose text is all there is to them, and the blocks that mostly hold nothing else
-_INLINE = frozenset("a b strong em i u span font small big img abbr cite time mark label wbr ins del s strike q var acronym "
-                    "dfn bdi bdo ruby rb rt rp data nobr center".split())
-_LEAVES = frozenset("p h1 h2 h3 h4 h5 h6 li dt dd figcaption caption summary td th div blockquote address".split())
+_INLINE_TAGS = (
+    "a b strong em i u span font small big img abbr cite time mark label wbr ins del s strike q var acronym dfn bdi "
+    "bdo ruby rb rt rp data nobr center"
+)
+_INLINE = frozenset(_INLINE_TAGS.split())
+_LEAF_TAGS = "p h1 h2 h3 h4 h5 h6 li dt dd figcaption caption summary td th div blockquote address"
+_LEAVES = frozenset(_LEAF_TAGS.split())
 _STRING = etree.XPath("string(.)", smart_strings=False)
+_LENGTH = etree.XPath("string-length(normalize-space(.))")
 _ORDINAL = re.compile(r"st|nd|rd|th|er?|o|a|tm|sm|®|™|°|º|ª", re.I)
 
 
@@ -147,6 +153,7 @@ def read_blocks(root: _Element, delimiters: Delimiters, slots: Slots, posts: Map
     walk = _Walk(slots, delimiters)
     inline = _INLINE - {"span"} if "classifier" in page.words else _INLINE
     walker = etree.iterwalk(root, events=("start", "end"))
+    large = _LARGE * _LENGTH(root)
     regions: list[tuple[_Element, bool]] = []   # open boilerplate elements, and whether they are navigation
     owners: list[tuple[_Element, int]] = []
     for event, element in walker:
@@ -172,7 +179,7 @@ def read_blocks(root: _Element, delimiters: Delimiters, slots: Slots, posts: Map
                 _open_script(element, walk)
             elif tag == "span" and element.get("class") == "classifier":   # docutils: a parameter's type
                 walk.parts.append(" : ")
-            if is_boilerplate(element, tag):
+            if is_boilerplate(element, tag) and (walk.boilerplate or _LENGTH(element) < large):
                 navigation = tag in _NAVIGATION_TAGS or bool(_NAVIGATION.search(element.get("class") or ""))
                 regions.append((element, navigation))
                 walk.boilerplate += 1

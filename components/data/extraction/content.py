@@ -18,18 +18,35 @@ from resiliparse.extract.html2text import extract_plain_text
 from components.data.extraction.blocks import Block
 
 _MARK = re.compile("\ue002([0-9]+)\ue003")
+# a whole block that is a label of the site, in the languages most sites are in
 _LABELS = re.compile(
-    r"(?:advertise?ment|report this ad|sponsored.*|share(?: this| on).*|share|tweet|print|e-?mail|"
-    r"follow us.*|sign up.*|"
-    r"subscribe.*|read more|continue reading.*|(?:related|recommended|suggested|trending|popular|more) "
-    r"(?:articles?|posts?|stor(?:y|ies)|searches|topics|news|reading|links).*|(?:topics|tags|categor(?:y|"
-    r"ies)|filed under|"
-    r"posted (?:in|by|on)|published(?: on)?|last (?:updated|modified)|updated)\b.*|\d* ?comments?(?: \(\d+\))?|"
-    r"leave a (?:comment|reply).*|copyright.*|all rights reserved.*|©.*|terms (?:&|and|of) .*|"
-    r"privacy policy.*|powered by.*|"
-    r"back to top|skip to .*|loading.*|\d+ (?:shares?|likes?|views?|min(?:ute)?s? read)|share this.*|"
-    r"log ?in.*)", re.I)
+    r"(?:advertise?ment|report this ad|sponsored.*|share(?: this| on| it)?.{0,20}|tweet|print|e-?mail|follow us.*|"
+    r"sign up.*|subscribe.*|read (?:more|next|also).*|continue reading.*|see also:.*|more (?:from|on|in|about) .*|"
+    r"(?:related|recommended|suggested|trending|popular|more|latest|further) (?:articles?|posts?|stor(?:y|ies)|"
+    r"searches|topics|news|reading|links|coverage|content).*|(?:topics|tags|tagged|categor(?:y|ies)|filed under|"
+    r"posted (?:in|by|on|at)|published(?: on| at| by)?|last (?:updated|modified)|updated|written by|by line)\b.*|"
+    r"by [A-Z][\w.'’-]+(?: [A-Z][\w.'’-]+){0,3}(?:,.*)?|"
+    r"\d* ?(?:comments?|replies|responses)(?: \(\d+\))?|leave a (?:comment|reply).*|\(?no comments.*|copyright.*|"
+    r"all rights reserved.*|©.*|terms (?:&|and|of) .*|privacy policy.*|powered by.*|back to top|skip to .*|"
+    r"loading.*|\d+ (?:shares?|likes?|views?|min(?:ute)?s?(?: read)?)|log ?in.*|about the author.*|click here.*|"
+    r"(?:photo|image|picture|foto|bild|photograph|video|quelle|source|credit)s?(?: credit)?(?: by)?\s*[:/].{0,80}|"
+    r"anzeige|werbung|teilen|drucken|kommentare?.*|weiterlesen.*|mehr zum thema.*|lesen sie (?:auch|mehr).*|"
+    r"verwandte (?:artikel|beiträge|themen).*|das könnte (?:sie|dich) .*|schlagwörter.*|schlagworte.*|"
+    r"veröffentlicht (?:am|in|von).*|aktualisiert.*|zuletzt (?:aktualisiert|geändert).*|(?:artikel|beitrag) teilen.*|"
+    r"lire aussi.*|à lire aussi.*|publié le.*|partager.*|sur le même sujet.*|"
+    r"le puede interesar.*|te puede interesar.*|lea también.*|lee también.*|compartir.*|publicado (?:el|en|por).*|"
+    r"artículos relacionados.*|noticias relacionadas.*|leia também.*|compartilh.*|leggi anche.*|condividi.*|"
+    r"читайте также.*|поделиться.*|相关阅读.*|相关文章.*|分享到.*|関連記事.*)", re.I)
+_ENDS = re.compile(
+    r"(?:related|recommended|you (?:may|might) (?:also )?(?:like|enjoy)|more (?:from|stories|articles|posts|news)|"
+    r"read (?:more|next)|leave a (?:comment|reply)|\d* ?comments?|about the author|share this|tags?|"
+    r"verwandte|ähnliche|weitere (?:artikel|beiträge|themen|infos|informationen)|mehr zum thema|zum weiterlesen|"
+    r"auch interessant|das könnte|kommentare?|über den autor|à lire|articles liés|artículos relacionados|"
+    r"noticias relacionadas|te puede interesar)\b.{0,60}", re.I)   # headings after which an article is over
+_CREDIT = re.compile(r"^\s*(?:©|\(c\)|foto|photo|bild|image)\b|(?:©|\bfotos?:|\bphoto:|\bcredit:|getty images|"
+                     r"/reuters|/afp|/dpa|\(ap\b)", re.I)
 _LEAST = 200       # characters; less than this kept, and the page is read by link density alone
+_MISSED = 1500    # characters of prose
 _CLIMB = 2
 _CONTENT = re.compile(
     r"(?:^|[\s_-])(?:article|post|entry|story|page|main|markdown|mw-parser|document|doc|lesson|chapter)[_-]?"
@@ -40,6 +57,49 @@ _MAIN_SHARE = 0.75   # of the kept characters that the main container holds
 
 def choose(root: _Element, blocks: Sequence[Block]) -> list[bool]:
     """Whether each block is main content. Changes the tree: it is of no use afterwards."""
+    voted = _votes(root, blocks)
+    keep = [index in voted and not _is_link_list(block) for index, block in enumerate(blocks)]
+    for is_chaff in (lambda block: block.navigation, _is_label):
+        firm = [wanted and not is_chaff(block) for block, wanted in zip(blocks, keep, strict=True)]
+        if _characters(blocks, firm) > 0.6 * _characters(blocks, keep):   # else the whole page sits in such an element
+            keep = firm
+    kept = _characters(blocks, keep)
+    if _is_missed(blocks, keep):
+        keep = _by_prose(blocks)
+    elif kept < _LEAST:
+        wide = [keep[index] or not (block.boilerplate or _is_link_list(block)) for index, block in enumerate(blocks)]
+        if _characters(blocks, wide) > 2 * kept:
+            return wide
+        return keep if any(keep) else [not block.navigation for block in blocks]
+    is_prose = not any(block.slots for block in blocks)
+    _take_back(blocks, keep)
+    if is_prose:
+        _trim(blocks, keep)
+    _fit_headings(blocks, keep)
+    return keep
+
+
+def _is_missed(blocks: Sequence[Block], keep: Sequence[bool]) -> bool:
+    """Whether most of the page's prose was left out: the votes fell for a consent dialog, a teaser or a comment."""
+    prose = [_is_prose(block) for block in blocks]
+    missed = _characters(blocks, [good and not wanted for good, wanted in zip(prose, keep, strict=True)])
+    return missed > _MISSED and missed > 2 * _characters(blocks, keep)
+
+
+def _is_prose(block: Block) -> bool:
+    running = block.kind in ("p", "item", "quote") and not block.boilerplate
+    return running and len(block.text) >= 100 and block.links < 0.2
+
+
+def _by_prose(blocks: Sequence[Block]) -> list[bool]:
+    """Everything that is no boilerplate in the deepest element that holds most of the prose."""
+    container = _container(blocks, [_is_prose(block) for block in blocks])
+    return [not (block.boilerplate or _is_link_list(block) or _is_label(block))
+            and container is not None and _is_within(block.home, container) for block in blocks]
+
+
+def _votes(root: _Element, blocks: Sequence[Block]) -> set[int]:
+    """Which blocks Resiliparse takes for main content."""
     for index, block in enumerate(blocks):
         mark = f"\ue002{index}\ue003"
         if block.after:
@@ -48,20 +108,7 @@ def choose(root: _Element, blocks: Sequence[Block]) -> list[bool]:
             block.anchor.text = mark + (block.anchor.text or "")
     html = etree.tostring(root, encoding="unicode", method="html")
     text = extract_plain_text(html, main_content=True, alt_texts=False, comments=False, post_meta=False)
-    voted = {int(number) for number in _MARK.findall(text)}
-    keep = [index in voted and not _is_link_list(block) for index, block in enumerate(blocks)]
-    for is_chaff in (lambda block: block.navigation, _is_label):
-        firm = [wanted and not is_chaff(block) for block, wanted in zip(blocks, keep, strict=True)]
-        if _characters(blocks, firm) > 0.6 * _characters(blocks, keep):   # else the whole page sits in such an element
-            keep = firm
-    kept = _characters(blocks, keep)
-    if kept < _LEAST:
-        wide = [keep[index] or not (block.boilerplate or _is_link_list(block)) for index, block in enumerate(blocks)]
-        if _characters(blocks, wide) > 2 * kept:
-            return wide
-        return keep if any(keep) else [not block.navigation for block in blocks]
-    _take_back(blocks, keep)
-    return keep
+    return {int(number) for number in _MARK.findall(text)}
 
 
 def _is_label(block: Block) -> bool:
@@ -70,7 +117,7 @@ def _is_label(block: Block) -> bool:
         return False
     if block.boilerplate and (len(block.text) < 140 or block.links > 0.3) and block.prefix != "# ":
         return True
-    return len(block.text) < 80 and bool(_LABELS.fullmatch(block.text))
+    return len(block.text) < 100 and bool(_LABELS.fullmatch(block.text))
 
 
 def _characters(blocks: Sequence[Block], keep: Sequence[bool]) -> int:
@@ -82,25 +129,67 @@ def _is_link_list(block: Block) -> bool:
 
 
 def _take_back(blocks: Sequence[Block], keep: list[bool]) -> None:
-    """Add what belongs to the main container and is no boilerplate."""
+    """Add what belongs to the main container and is no boilerplate, drop what lies outside."""
     container = _container(blocks, keep)
     inside = [container is not None and not block.boilerplate and _is_within(block.home, container) for block in blocks]
     first = keep.index(True)
     last = len(keep) - 1 - keep[::-1].index(True)
+    homes = {_parent(block) for block, wanted in zip(blocks, keep, strict=True) if wanted and len(block.text) >= 80}
     for index, block in enumerate(blocks):
         if keep[index] and container is not None and not inside[index]:
             prose = len(block.text) >= 140 and block.links < 0.2 and not block.boilerplate
             keep[index] = prose or block.prefix == "# " or block.slots or _is_within(block.home, container)
-        if keep[index] or not inside[index]:
+        if keep[index] or not inside[index] or _is_label(block) or _is_link_list(block):
             continue
-        prose = len(block.text) >= 60 and block.links < 0.3 and first < index
-        between = first < index < last and block.links < 0.5 and block.kind != "heading"
+        beside = _parent(block) in homes
+        prose = beside and len(block.text) >= 60 and block.links < 0.3 and first < index
+        between = first < index < last and block.links < 0.5 and block.kind != "heading" and (
+            beside or len(block.text) >= 60 or block.kind in ("item", "table"))
         if block.kind == "code" or block.slots or prose or between:
             keep[index] = True
-    for index in range(len(blocks) - 2, -1, -1):   # a heading goes with what follows it
-        if blocks[index].kind == "heading" and keep[index + 1] and (inside[index] or index >= first):
-            keep[index] = keep[index] or (blocks[index].links < 0.9 and not blocks[index].boilerplate)
-    for index, block in enumerate(blocks):         # and without anything it goes
+
+
+def _parent(block: Block) -> _Element:
+    home = block.home
+    parent = home.getparent()
+    return home if parent is None or home.tag in ("div", "section", "article", "td") else parent
+
+
+def _trim(blocks: Sequence[Block], keep: list[bool]) -> None:
+    """An article without formulas and code: no captions and credits of pictures, nothing after its end."""
+    for index, block in enumerate(blocks):
+        if keep[index] and block.kind == "p" and len(block.text) < 300:
+            keep[index] = not (_in_caption(block) or (len(block.text) < 150 and _CREDIT.search(block.text)))
+    total = _characters(blocks, keep)
+    seen = 0
+    for index, block in enumerate(blocks):
+        if not keep[index]:
+            continue
+        seen += len(block.text)
+        if block.kind == "heading" and seen > 0.6 * total and _ENDS.fullmatch(block.text):
+            keep[index:] = [False] * (len(keep) - index)
+            return
+
+
+def _in_caption(block: Block) -> bool:
+    home: _Element | None = block.home
+    for _ in range(3):
+        if home is None:
+            return False
+        if home.tag in ("figcaption", "figure") or "caption" in (home.get("class") or ""):
+            return True
+        home = home.getparent()
+    return False
+
+
+def _fit_headings(blocks: Sequence[Block], keep: list[bool]) -> None:
+    """A heading goes with what follows it."""
+    first = keep.index(True) if True in keep else 0
+    for index in range(len(blocks) - 2, -1, -1):
+        if blocks[index].kind == "heading" and keep[index + 1] and index >= first:
+            keep[index] = keep[index] or (blocks[index].links < 0.9 and not blocks[index].boilerplate
+                                          and not _is_label(blocks[index]))
+    for index, block in enumerate(blocks):
         if block.kind == "heading" and keep[index] and not any(keep[index + 1 : index + 3]):
             keep[index] = False
 

@@ -26,6 +26,7 @@ from components.data.extraction.threads import PostMark, ThreadMark, find_thread
 MAX_CHARACTERS = 20_000_000
 MAX_NODES = 300_000
 MAX_DEPTH = 600
+_LEAST_NOSCRIPT = 400
 _TOO_DEEP = etree.XPath(f"boolean({'/*' * (MAX_DEPTH + 1)})")
 _NODES = etree.XPath("count(//*)")
 _SUFFIX = re.compile(r"\s+(?:[|»·—–]|-|::)\s+")
@@ -40,6 +41,7 @@ def extract_page(html: str | bytes, url: str = "", content_type: str = "") -> Ex
     page = scan(root, source)
     replace_code(root, page, slots)
     replace_formulas(root, page, slots)
+    _open_noscript(root)
     etree.strip_elements(root, *DROPPED, with_tail=False)
     remove_hidden(page)
     body = root.find(".//body")
@@ -83,6 +85,13 @@ def _parse(source: str) -> _Element:
     if _NODES(root) > MAX_NODES:
         raise ExtractionError("too_many_elements", f"over {MAX_NODES}")
     return root
+
+
+def _open_noscript(root: _Element) -> None:
+    """Show what a page keeps for readers without scripts, where that is more than a request to turn them on."""
+    for element in list(root.iter("noscript")):
+        if len(element) and len(element.xpath("string(.)").strip()) > _LEAST_NOSCRIPT:
+            element.tag = "div"
 
 
 def _title(root: _Element) -> str:

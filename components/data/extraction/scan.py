@@ -1,6 +1,5 @@
-"""One look at a page before anything is read from it: what it has at all, so that rules for what it has not cost nothing.
-
-Everything that walks the whole tree here does so inside libxml2: Python only sees attributes and the few elements found.
+"""One look at a page before anything is read from it: what it has at all, so that rules for what it has not cost
+nothing. Navigation goes here, before anything walks it again.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ FORMULA_DATA = (
 _TOLD = frozenset(["style", "hidden", "role", *FORMULA_DATA])
 _HIDING = re.compile(r"display:\s*none|visibility:\s*hidden", re.I)
 _ENGINES = ("mathjax", "katex", "latex", "jsmath", "tex2jax", "asciimath", "mathml", "rendermath")
+_ASCIIMATH = ("sciimath", "sciiMath", "ASCIIMathML", "AM_CHTML", "AM_HTMLorMML", "AM_SVG", "mml-am", "-am_", "AM-MML")
 _HIDDEN_CLASSES = frozenset(["MathJax_Preview", "mw-editsection", "headerlink", "katex-html"])
 _LONG_SCRIPT = 60_000   # characters; longer scripts are programs and data, no configuration
 
@@ -28,25 +28,30 @@ _LINK_SHARE = 0.6   # of the characters of a boilerplate element, white space in
 _STRING = etree.XPath("string(.)", smart_strings=False)
 _LENGTH = etree.XPath("string-length(.)")
 _BOILERPLATE_TAGS = frozenset(["nav", "aside", "footer", "form", "menu"])
+# as a whole word of a class or identifier, `-` and `_` counting as spaces
 _BOILERPLATE = re.compile(
-    r"(?:^|[\s_-])(?:nav\w*|menu|side-?bar|breadcrumbs?|footer|foot|related|recommend\w*|share\w*|sharing|social|"
-    r"promo\w*|adverts?|advertisement|ads|sponsor\w*|cookies?|consent|newsletter|subscribe|subscription|"
-    r"popup|modal|banner|"
-    r"comments?|respond|disqus|pagination|pager|toc|skip-?link|sr-only|screen-reader\w*|visually-hidden|"
-    r"print-?only|byline|"
-    r"author-?(?:box|bio|info|date|name)?|\w*bio|post-?meta|entry-?meta|tags?|tagcloud|widget\w*|login|"
-    r"signup|search\w*|"
-    r"masthead|copyright|(?:most-?)?popular|cta|recirc\w*|trending|overlay|lightbox|player|vjs|video\w*|off-?screen|"
-    r"time-?stamp|dateline|published?|topics|categories|read-?more|teaser|follow\w*|"
-    r"site-?header|page-?header|jump-?links?|catlinks|mw-editsection|headerlink|noprint|metadata|outbrain|"
-    r"taboola|most-?read|"
-    r"hidden|d-none|toolbar|dropdown)(?:$|[\s_-])", re.I)
+    r"(?:^|[\s_-])(?:nav\w*|menu|foot|share\w*|sharing|social\w*|promo\w*|adverts?|ads|ad|popup|modal|banner|"
+    r"comments?|respond|disqus|pagination|pager|toc|sr-only|by-?line|author-?(?:box|bio|info|date|name|card|"
+    r"description|profile|link|meta)?|about-?(?:the-?)?author|\w*bio|(?:post|entry|article|posted|story)-?(?:meta|"
+    r"info|date|on|tags|header-meta|foot\w*|nav\w*|author|ratings?)|postmetadata|tags?|tag-?(?:cloud|list|s?-?links)|"
+    r"widget|widgets|login|signup|sign-up|search\w*|copyright|credits?|caption-?credit|(?:most-?)?popular|cta|recirc\w*|"
+    r"trending|overlay|lightbox|player|vjs|videos?|video-\w*|off-?screen|time-?stamp|date-?line|published?|topics|"
+    r"categor(?:y|ies)|cat-links|read-?(?:more|next|also)|follow\w*|jump-?links?|catlinks|mw-editsection|headerlink|"
+    r"noprint|outbrain|taboola|most-?read|hidden|d-none|toolbar|dropdown|alerts?|notice|donat\w*|rating|ratings|votes?|"
+    r"reviews?|contact-?box|info-?box|fact-?box|print-?only|skip-?link|skip-?to\w*|teasers?|more-?(?:posts|stories|"
+    r"articles|news|links)|next-?post\w*|prev-?post\w*|post-?navigation|article-?nav\w*|language-?\w*switch\w*|"
+    r"last-?(?:modified|updated)|actions?|button|btn|icon|metadata|[at]?mbox\w*|feedback|survey|tooltip|breaking\w*|ticker)(?:$|[\s_-])|"
+    # anywhere
+    r"side-?bar|breadcrumb|footer|related-?(?:posts?|articles?|stor|content|links?|news|topics|items)|(?:^|\s)related|"
+    r"recommend|advertis|sponsor|cookie|consent|newsletter|subscri|screen-?reader|visually-?hidden|masthead|"
+    r"site-?header|page-?header|paywall|gdpr|addtoany|sharedaddy|jp-relatedposts|addthis", re.I)
+_NEVER = re.compile(r"(?:^|\s)(?:has|no|with|without|is)-\S+|(?:^|\s)\S+-enabled", re.I)   # says what a page has
 
 
 @dataclass(frozen=True)
 class Page:
-    """What is on a page. `classes` are its distinct class attributes, `scripts` what its scripts and their addresses say
-    where they speak of formulas."""
+    """What is on a page. `classes` are its distinct class attributes, `scripts` what its scripts and their addresses
+    say where they speak of formulas."""
 
     source: str
     classes: frozenset[str]
@@ -63,8 +68,7 @@ class Page:
 
 
 def scan(root: _Element, source: str) -> Page:
-    """Look at all elements below `root`, and remove navigation that is little else than links: less to walk, and nothing
-    a reader came for."""
+    """Look at all elements below `root`, and remove navigation that is little else than links."""
     classes: set[str] = set()
     hidden: list[_Element] = []
     data: list[_Element] = []
@@ -75,7 +79,7 @@ def scan(root: _Element, source: str) -> Page:
             pruned.append(element)
             walker.skip_subtree()
             continue
-        for name in element.keys():
+        for name in element.keys():  # noqa: SIM118  an element is no mapping
             if name == "class":
                 classes.add(element.get("class", ""))
             elif name in _TOLD:
@@ -95,9 +99,8 @@ def scan(root: _Element, source: str) -> Page:
     scripts = "\n".join(_speaking_of_formulas(root))
     if not scripts and (words & {"MathJax", "MathJax_Preview", "katex", "math-tex", "tex2jax_process", "mathjax"}):
         scripts = "mathjax"
-    return Page(source, frozenset(classes), words, tuple(hidden), tuple(data), scripts, asciimath="sciimath" in scripts or "sciiMath" in scripts
-                or "AM_CHTML" in scripts or "AM_HTMLorMML" in scripts or "AM_SVG" in scripts or "/asciimath" in scripts
-                or "ASCIIMathML" in scripts or "mml-am" in scripts or "-am_" in scripts.lower())
+    asciimath = any(name in scripts for name in _ASCIIMATH)
+    return Page(source, frozenset(classes), words, tuple(hidden), tuple(data), scripts, asciimath)
 
 
 @functools.lru_cache(maxsize=16_384)   # a site repeats its few hundred classes on every page
@@ -129,9 +132,9 @@ def is_boilerplate(element: _Element, tag: str) -> bool:
     return bool(name) and tag not in ("section", "span", "a") and len(name) <= 24 and _names_boilerplate(name)
 
 
-@functools.lru_cache(maxsize=8192)   # a site repeats its few hundred classes on every page
+@functools.lru_cache(maxsize=16_384)
 def _names_boilerplate(words: str) -> bool:
-    return bool(_BOILERPLATE.search(words))
+    return bool(_BOILERPLATE.search(_NEVER.sub("", words)))
 
 
 def _of_classes(root: _Element, words: tuple[str, ...]) -> list[_Element]:

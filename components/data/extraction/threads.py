@@ -58,7 +58,7 @@ _FORUMS = [
               f"//*[{_has('topic-body', 'topic-post', 'crawler-post')}]",
               f".//*[{_has('cooked')} or (({_has('post')}) and @itemprop)]"),
     _software("xenforo", "bbWrapper messageText",
-              f"//article[{_has('message', 'message--post')}] | //li[{_has('message')}] | //div[{_has('message--post')}]",
+              f"//article[{_has('message', 'message--post')}] | //*[self::li or self::div][{_has('message')}]",
               f".//*[{_has('message-body')}]//*[{_has('bbWrapper')}] | .//*[{_has('messageText')}]"),
     _software("phpbb", "postbody",
               f"//div[({_has('post')}) and .//*[{_has('postbody')}]] | "
@@ -81,7 +81,8 @@ _FORUMS = [
     _software("vanilla", "userContent", f"//*[({_has('userContent')}) and ({_has('Message')})]"),
     _software("nodebb", "", "//*[@component='post']", ".//*[@component='post/content']", attribute="component="),
     _software("flarum", "Post-body", f"//*[{_has('Post-body')}]"),
-    _software("bbpress", "bbp-reply-content bbp-topic-content", f"//*[{_has('bbp-reply-content', 'bbp-topic-content')}]"),
+    _software("bbpress", "bbp-reply-content bbp-topic-content",
+              f"//*[{_has('bbp-reply-content', 'bbp-topic-content')}]"),
     _software("wpforo", "wpforo-post-content", f"//*[{_has('wpforo-post-content')}]"),
     _software("khoros", "lia-message-body-content", f"//*[{_has('lia-message-body-content')}]"),
     _software("question2answer", "qa-q-view-content qa-a-item-content",
