@@ -100,6 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = add("plan", _plan, "tokens, steps and GPU-hours that a profile will take")
     _profile_options(sub)
     _json_option(sub)
+    _judge_commands(add("judge", None, "the judge as a server of its own", _JUDGE_DETAILS))
     sub = add("doctor", _doctor, "name what this machine lacks, and the command that mends it")
     _json_option(sub)
     return parser
@@ -128,6 +129,30 @@ needs --allow-unpinned.
 _LINT_DETAILS = """\
 rules: dangling-input, no-shared-memory, retry-maximum, cached-effect, unpinned-image, runtime-install
 """
+_JUDGE_DETAILS = """\
+A stage judges completions in its own process, or asks the server that its reward.judge_url names: same verdicts, same
+fingerprints. A server is worth it where several stages share CPU machines, or where the GPU machine's cores are few.
+
+  mimo judge serve                              on this machine, port 8300
+  mimo run --set rl.reward.judge_url=http://127.0.0.1:8300
+  mimo judge serve --help                       limits, queue, sandbox level
+"""
+
+
+def _judge_commands(parser: argparse.ArgumentParser) -> None:
+    from components.reward.service import command
+
+    parser.set_defaults(command=lambda options: _judge_help(parser))
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    serve = commands.add_parser("serve", help=command.SUMMARY, description=command.SUMMARY, add_help=False,
+                                formatter_class=argparse.RawDescriptionHelpFormatter)
+    command.add_options(serve)
+    serve.set_defaults(command=command.run)
+
+
+def _judge_help(parser: argparse.ArgumentParser) -> int:
+    parser.print_help()
+    return 2
 
 
 def _profile_options(parser: argparse.ArgumentParser, default: str | None = "smoke") -> None:

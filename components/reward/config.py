@@ -36,6 +36,14 @@ class RewardConfig(StageConfig):
     minimum_level: Literal["landlock", "user", "namespaces"] = execution(
         "landlock", "the weakest sandbox to accept; a weaker machine is refused"
     )
+    judge_url: str = execution(
+        "", "http://host:port of a judge started by `mimo judge serve`; empty: judge in this process",
+        pattern=r"^(https?://[^\s/?#]+(/[^\s?#]*)?)?$",
+    )
+    judge_priority: int = execution(0, "of this stage's work at a shared judge: higher goes first", ge=-10, le=10)
+    judge_patience_s: float = execution(
+        300.0, "seconds to wait for a judge that does not answer before completions are masked", gt=0
+    )
 
     @property
     def scores(self) -> tuple[float, float, float]:

@@ -1,4 +1,4 @@
-"""Who gives verdicts: the pools of this process."""
+"""Who gives verdicts: the pools of this process, or a judge behind a URL. One config key apart, same answers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,15 @@ class Judge(Protocol):
 
 
 def open_judge(config: RewardConfig) -> Judge:
-    """The judge that `config` names."""
+    """The judge that `config` names.
+
+    Raises:
+        JudgeError: `judge_url` is set, and what is there cannot be used; nothing else is used instead.
+    """
+    if config.judge_url:
+        from components.reward.service.client import JudgeClient  # needs httpx, which the pools do not
+
+        return JudgeClient(config.judge_url, config.judge_priority, config.judge_patience_s)
     return LocalJudge(config.slots, config.math_workers, config.minimum_level)
 
 

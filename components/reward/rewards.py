@@ -34,11 +34,14 @@ class Reward:
 
 
 class Rewarder:
-    """Judges completions.
+    """Judges completions, by processes of its own or by the judge at `judge_url`.
 
     Its own processes start when the first completion needs them and end with `close`. `submit` may be called from any
     thread and never blocks on a verdict; easy math is decided before it returns.
     From asyncio: `await asyncio.wrap_future(rewarder.submit(problem, completion))`.
+
+    Raises:
+        JudgeError: the judge at `judge_url` is not there, not ready, or judges by other rules than this code.
     """
 
     def __init__(self, config: RewardConfig) -> None:

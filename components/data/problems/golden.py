@@ -30,6 +30,7 @@ def failures(
 
     Raises:
         SandboxError: the machine grants no sandbox, or the sandbox failed on a program.
+        JudgeError: the judge at `reward.judge_url` cannot be used.
     """
     if not problems:
         return {}

@@ -1,0 +1,1 @@
+"""The judge behind HTTP: `the server, and the client that stages use instead of pools of their own."""
