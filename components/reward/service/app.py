@@ -221,7 +221,9 @@ def make_app(service: JudgeService) -> FastAPI:
     async def refused(request: Request, error: StarletteHTTPException) -> JSONResponse:
         if request.url.path == _SUBMIT:
             service.metrics.refused.labels(str(error.status_code)).inc()
-        return JSONResponse(Refusal(errors=[str(error.detail)]).model_dump(), error.status_code, error.headers)
+        # what the framework says where the JSON reader gives up (depth, length of numbers, bytes that are no UTF-8)
+        text = "body: cannot be read as JSON" if error.status_code == 400 else str(error.detail)
+        return JSONResponse(Refusal(errors=[text]).model_dump(), error.status_code, error.headers)
 
     return app
 

@@ -14,6 +14,7 @@ A verdict is only ever one that a judge gave. Nothing is judged here instead.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import random
@@ -82,7 +83,7 @@ class JudgeClient:
         self._pause_until, self._pause_s = 0.0, 0.1
         self._closed = False
         self._loop = asyncio.new_event_loop()
-        self._wake = asyncio.Event()
+        self._wake, self._room = asyncio.Event(), asyncio.Event()
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._work(),), daemon=True,
                                         name="judge-client")
         self._thread.start()
@@ -178,7 +179,8 @@ class JudgeClient:
                     if not self._waiting:            # nothing came between the two lines above
                         await self._wake.wait()
                     continue
-                await asyncio.sleep(max(_GATHER_S, self._pause_until - time.monotonic()))
+                await asyncio.sleep(_GATHER_S)
+                await self._until_allowed()
                 await room.acquire()
                 task = asyncio.create_task(self._ask(http, self._take()))
                 running.add(task)
@@ -189,6 +191,13 @@ class JudgeClient:
                     self._wake.set()
 
                 task.add_done_callback(ended)
+
+    async def _until_allowed(self) -> None:
+        """Wait for the end of a pause, or for a reply to come to its end: then there is room at the judge."""
+        while (seconds := self._pause_until - time.monotonic()) > 0:
+            self._room.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._room.wait(), seconds)
 
     def _take(self) -> list[_Item]:
         batch: list[_Item] = []
@@ -217,6 +226,8 @@ class JudgeClient:
                             self._receive(line, left)
                     if left:
                         raise _BrokenReplyError("the reply ended early")
+                    self._pause_until = 0.0
+                    self._room.set()
                 else:
                     await self._refused(response, list(left.values()))
         except (httpx.TransportError, _BrokenReplyError) as error:
