@@ -44,7 +44,8 @@ class Pattern(NamedTuple):
         if segments_BT is None:
             return cls()
         if segments_BT.is_cuda and dtype in HALF:
-            return cls(bounds_S=document_bounds(segments_BT))
+            bounds_S = document_bounds(segments_BT)
+            return cls() if len(bounds_S) == len(segments_BT) + 1 else cls(bounds_S=bounds_S)
         return cls(mask_BTT=document_mask(segments_BT, dtype))
 
 

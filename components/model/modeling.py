@@ -30,7 +30,7 @@ _MATRIX_OPS = [torch.ops.aten.mm.default, torch.ops.aten.addmm.default]
 
 
 class RMSNorm(nn.Module):
-    """Root-mean-square norm in float32, scaled by a learned weight."""
+    """Root-mean-square norm in float32, scaled by a learned weight; the output has the input's type."""
 
     def __init__(self, size: int, eps: float) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x.float(), (x.shape[-1],), eps=self.eps).to(x.dtype) * self.weight
+        return (F.rms_norm(x.float(), (x.shape[-1],), eps=self.eps).to(x.dtype) * self.weight).to(x.dtype)
 
 
 class Attention(nn.Module):
@@ -207,14 +207,14 @@ class MiMoForCausalLM(nn.Module):
         return self._head(head, hidden_BTD, tokens_BT, *self._context(tokens_BT, segments_BT))
 
     def _trunk(self, tokens_BT: Tensor, rope: Rope, pattern: Pattern) -> Tensor:
-        x_BTD = self.model.embed_tokens(tokens_BT)
+        x_BTD = self._embed(tokens_BT)
         for layer in self.model.layers:
             x_BTD = layer(x_BTD, rope, pattern)
         return x_BTD
 
     def _head(self, head: int, hidden_BTD: Tensor, tokens_BT: Tensor, rope: Rope, pattern: Pattern) -> Tensor:
         shifted_BT = F.pad(tokens_BT[:, 1 + head :], (0, 1 + head))
-        return self.model.mtp_layers[head](hidden_BTD, self.model.embed_tokens(shifted_BT), rope, pattern)
+        return self.model.mtp_layers[head](hidden_BTD, self._embed(shifted_BT), rope, pattern)
 
     def normed(self, hidden: Tensor) -> Tensor:
         """The main model's final norm: what `lm_head.weight` is applied to."""
@@ -240,14 +240,23 @@ class MiMoForCausalLM(nn.Module):
 
     def _context(self, tokens_BT: Tensor, segments_BT: Tensor | None) -> tuple[Rope, Pattern]:
         """What every layer needs to know of a batch: rotary positions and who may see whom."""
-        dtype = self.model.embed_tokens.weight.dtype
-        if torch.is_autocast_enabled(tokens_BT.device.type):
-            dtype = torch.get_autocast_dtype(tokens_BT.device.type)
         if segments_BT is None:
             positions_BT = torch.arange(tokens_BT.shape[1], device=tokens_BT.device).expand_as(tokens_BT)
         else:
             positions_BT = document_positions(segments_BT)
-        return rope_tables(positions_BT, self.config), Pattern.of(segments_BT, dtype)
+        return rope_tables(positions_BT, self.config), Pattern.of(segments_BT, self._dtype)
+
+    def _embed(self, tokens_BT: Tensor) -> Tensor:
+        """Embeddings in the type that the layers compute in, which the residual stream keeps."""
+        return self.model.embed_tokens(tokens_BT).to(self._dtype)
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        """What matrix products are computed in: autocast's type where it is on, else the weights'."""
+        weight = self.model.embed_tokens.weight
+        if torch.is_autocast_enabled(weight.device.type):
+            return torch.get_autocast_dtype(weight.device.type)
+        return weight.dtype
 
 
 def rope_tables(positions_BT: Tensor, config: MiMoConfig) -> Rope:

@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM
 from components.config import ConfigError
 from components.model import MiMoConfig, MiMoForCausalLM, losses
 from components.model.checkpoint import load_model, save_checkpoint
+from components.model.float8 import use_float8
 
 TINY = MiMoConfig(
     vocab_size=131, hidden_size=48, intermediate_size=80, num_hidden_layers=3, num_attention_heads=4,
@@ -148,6 +149,20 @@ def test_layers_compile_whole_and_give_the_same_losses(checkpointing, model, tok
                 results.append([total, *torch.autograd.grad(total, list(each.parameters()))])
             for a, b in zip(*results, strict=True):
                 assert (a - b).norm() <= 1e-5 * a.norm()
+
+
+def test_float8_rounds_the_layers_and_keeps_the_checkpoint_format(tokens) -> None:
+    torch.manual_seed(0)
+    exact, rounded = (MiMoForCausalLM(replace(TINY, initializer_range=0.05)) for _ in range(2))
+    rounded.load_state_dict(exact.state_dict())
+    assert use_float8(rounded, emulate=True) == 3 * 7 + 2 * 8   # heads also have an input projection
+    assert rounded.state_dict().keys() == exact.state_dict().keys()
+    labels = {ahead: torch.randint(0, TINY.vocab_size, tokens.shape) for ahead in (1, 2, 3)}
+    gradients = []
+    for model in (exact, rounded):
+        total, _ = model.losses(tokens, None, labels, {1: 1.0, 2: 0.2, 3: 0.1})
+        gradients.append(torch.autograd.grad(total, model.model.layers[0].mlp.up_proj.weight)[0])
+    assert 0 < (gradients[1] - gradients[0]).norm() < 0.2 * gradients[0].norm()
 
 
 def test_labels_stay_inside_their_document() -> None:
