@@ -8,7 +8,7 @@ Each shape is trained for some steps of AdamW in bfloat16 (float32 master weight
 - `packed`       with the head, on rows packed from documents of 1 to T tokens, as in SFT
 - `transformers` Qwen2ForCausalLM with its own loss, torch.compile, autocast and fused AdamW: the peer of `plain`
 
-MFU = tokens/s × FLOPs a token ÷ the rate of an 8192³ bfloat16 matrix product on this GPU in this run. FLOPs a token: see
+MFU = tokens/s × FLOPs a token ÷ the rate of an 8192³ bfloat16 matrix product on this GPU in this run. FLOPs a token:
 `MiMoConfig.flops_per_token` (6 a matmul parameter; causal attention counted once; of `packed` only pairs inside a
 document). Times are medians of steps that wait for the GPU and read loss and gradient norm, as training does.
 """
@@ -26,7 +26,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from components.model import MiMoConfig, MiMoForCausalLM
 from components.model.losses import IGNORE, next_token_labels
@@ -271,7 +270,7 @@ def show(results: list[Result]) -> str:
         f"{r.tokens_per_s:,.0f} | {r.mfu:.1%} | {r.mfu_spec:.1%} | {r.memory_gb:.1f} |"
         for r in results
     ]
-    lines += ["", "| shape | MTP time − FLOP share, points | packed ÷ mtp, tokens/s | plain ÷ transformers, tokens/s |",
+    lines += ["", "| shape | MTP time − FLOP share, points | packed ÷ mtp, tokens/s | plain ÷ transformers |",
               "|---|---:|---:|---:|"]  # fmt: skip
     for shape in dict.fromkeys(r.shape for r in results):
         by = {r.variant: r for r in results if r.shape == shape}

@@ -22,7 +22,7 @@ def use_float8(model: MiMoForCausalLM, emulate: bool = False) -> int:
 
     Returns: how many linear layers were changed.
     """
-    from torchao.float8 import Float8LinearConfig, convert_to_float8_training   # slow to import, seldom used
+    from torchao.float8 import Float8LinearConfig, convert_to_float8_training  # slow to import, seldom used
     from torchao.float8.float8_linear import Float8Linear
 
     config = Float8LinearConfig.from_recipe_name("rowwise")
