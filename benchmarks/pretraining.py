@@ -266,8 +266,8 @@ def show(results: list[Result]) -> str:
         "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     lines += [
-        f"| {r.shape} | {r.variant} | {r.parameters / 1e9:.2f}B | {r.tokens_per_step:,} | {r.steps} | {r.seconds:.4f} | "
-        f"{r.tokens_per_s:,.0f} | {r.mfu:.1%} | {r.mfu_spec:.1%} | {r.memory_gb:.1f} |"
+        f"| {r.shape} | {r.variant} | {r.parameters / 1e9:.2f}B | {r.tokens_per_step:,} | {r.steps} | "
+        f"{r.seconds:.4f} | {r.tokens_per_s:,.0f} | {r.mfu:.1%} | {r.mfu_spec:.1%} | {r.memory_gb:.1f} |"
         for r in results
     ]
     lines += ["", "| shape | MTP time − FLOP share, points | packed ÷ mtp, tokens/s | plain ÷ transformers |",
