@@ -25,12 +25,13 @@ from typing import Any
 
 from components.artifacts import ArtifactError, read_manifest, write_json, write_link
 from components.config import ConfigError, build
+from components.launch import launch
 from components.reporting import PROGRESS_FILE
-from components.runner import Part, execute, execute_part, find_stage
+from components.runner import Part, execute_part, find_stage
 
-RUN = "MIMO_RUN"     # environment: the local run's directory
+RUN = "MIMO_RUN"   # environment: the local run's directory
 NODE = "MIMO_NODE"   # environment: the node of the recipe that a task stands for
-LOCK = "lock"        # file in the run's directory, locked as long as the runner lives
+LOCK = "lock"   # file in the run's directory, locked as long as the runner lives
 
 
 def run_stage(
@@ -55,7 +56,7 @@ def run_stage(
     """
     with _task(os.environ.get(NODE, stage)) as record:
         artifacts = {name: artifact.path for name, artifact in inputs.items() if artifact is not None}
-        result = execute(stage, _integers(config), artifacts, store)
+        result = launch(stage, _integers(config), artifacts, store)
         for name, artifact in outputs.items():
             write_link(Path(artifact.path), result.output(name))
             manifest = read_manifest(result.output(name))

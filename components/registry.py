@@ -16,7 +16,8 @@ from components.config import StageConfig
 class Stage:
     """One stage. `inputs` and `outputs` map a name to an artifact kind; a kind ending in `?` is optional.
 
-    A `shared` stage's jobs can be done by many processes (`runner.execute_part`).
+    A `shared` stage's jobs can be done by many processes (`runner.execute_part`). A `distributed` stage is run by one
+    process a GPU, all of them together (`launch.launch`).
     """
 
     name: str
@@ -26,6 +27,7 @@ class Stage:
     outputs: dict[str, str]
     inputs: dict[str, str] = field(default_factory=dict)
     shared: bool = False
+    distributed: bool = False
 
     @property
     def config_type(self) -> type[StageConfig]:
@@ -61,12 +63,13 @@ _STAGES = [
                    "held_out": "tokens"}),
     Stage("pretraining", "components.training.pretraining", "train", "next-token and MTP loss on one mixture stage",
           inputs={"tokens": "tokens", "held_out": "tokens", "tokenizer": "tokenizer?", "model": "checkpoint?"},
-          outputs={"model": "checkpoint"}),
+          outputs={"model": "checkpoint"}, distributed=True),
     Stage("mtp_tuning", "components.training.mtp_tuning", "train", "two more MTP heads for speculative decoding",
-          inputs={"model": "checkpoint", "tokens": "tokens", "held_out": "tokens"}, outputs={"model": "checkpoint"}),
+          inputs={"model": "checkpoint", "tokens": "tokens", "held_out": "tokens"}, outputs={"model": "checkpoint"},
+          distributed=True),
     Stage("sft", "components.training.sft", "train", "supervised fine-tuning on conversations",
           inputs={"model": "checkpoint", "conversations": "conversations", "evaluation": "problems"},
-          outputs={"model": "checkpoint"}),
+          outputs={"model": "checkpoint"}, distributed=True),
     Stage("curation", "components.training.curation", "train", "clean, verify and measure the RL problems",
           inputs={"model": "checkpoint", "problems": "problems", "evaluation": "problems"},
           outputs={"problems": "problems"}),

@@ -25,7 +25,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from components.artifacts import (
     Artifact,
@@ -62,6 +62,17 @@ class Part:
             raise ConfigError(f"rank {self.rank} of {self.world_size}: ranks go from 0 to {self.world_size - 1}")
 
 
+class Team(Protocol):
+    """Processes that run one stage together, each of them all of it (`training.parallel.World`)."""
+
+    @property
+    def leader(self) -> bool:
+        """Whether this process is the one that writes."""
+
+    def agree(self, flag: bool) -> bool:
+        """The leader's flag, in every process."""
+
+
 @dataclass
 class Outputs:
     """Where a stage writes. Everything below it survives a kill and is there again when the stage is resumed."""
@@ -75,6 +86,7 @@ class Outputs:
     metrics: dict[str, float] = field(default_factory=dict)
     finished: set[str] = field(default_factory=set)
     part: Part | None = None   # None: all jobs are this process's
+    leader: bool = True   # of the processes that run the stage together; only it writes outputs
 
     def share(self, jobs: list[Job]) -> list[Job]:
         """The jobs of this rank; all of them where the stage is not shared."""
@@ -149,6 +161,7 @@ def execute(
     config: StageConfig | Mapping[str, Any],
     inputs: Mapping[str, str | Path],
     store: str | Path,
+    team: Team | None = None,
 ) -> Result:
     """Run a stage, continue it, or find its finished result.
 
@@ -157,15 +170,25 @@ def execute(
         config: the stage's config, or its values.
         inputs: the directory of each input artifact; optional inputs may be left out.
         store: the directory that holds all results; shared by every run that should reuse them.
+        team: the processes that call this together, of a stage that can be `distributed`; None: this one alone.
 
     Raises:
         ConfigError: wrong config or wrong inputs, before anything is written.
         ArtifactError: a damaged or wrong input.
     """
-    work = _prepare(stage_name, config, inputs, store)
+    leader = team is None or team.leader
+    work = _prepare(stage_name, config, inputs, store, verify=leader)
     stage, final = work.stage, work.final
+    if team is not None and not leader:
+        if team.agree(False):
+            return Result(final, reused=True)
+        stage.run(work.config, work.inputs, work.outputs(leader=False))
+        return Result(final, reused=not team.agree(False))
     with _lock(final.with_suffix(".lock"), fcntl.LOCK_EX):   # waits for ranks that are still at work
-        if _is_complete(stage, final):
+        complete = _is_complete(stage, final)
+        if team is not None:
+            team.agree(complete)
+        if complete:
             return Result(final, reused=True)
         outputs = work.outputs()
         root = outputs.root
@@ -181,6 +204,8 @@ def execute(
             shutil.rmtree(final)
         root.replace(final)
         outputs.progress.finish()
+        if team is not None:
+            team.agree(True)
     return Result(final, reused=False)
 
 
@@ -223,20 +248,24 @@ class _Work:
     inputs: dict[str, Artifact]
     final: Path
 
-    def outputs(self, part: Part | None = None) -> Outputs:
+    def outputs(self, part: Part | None = None, leader: bool = True) -> Outputs:
         root = self.final.with_suffix(".partial")
         root.mkdir(parents=True, exist_ok=True)
         name = self.stage.name
         parents = {key: artifact.fingerprint for key, artifact in self.inputs.items()}
-        return Outputs(self.stage, root, self.config.digest(), parents, Progress(name), Report(name), part=part)
+        progress = Progress(name, silent=not leader)
+        return Outputs(
+            self.stage, root, self.config.digest(), parents, progress, Report(name), part=part, leader=leader
+        )
 
 
 def _prepare(
-    stage_name: str, config: StageConfig | Mapping[str, Any], inputs: Mapping[str, str | Path], store: str | Path
-) -> _Work:
+    stage_name: str, config: StageConfig | Mapping[str, Any], inputs: Mapping[str, str | Path], store: str | Path,
+    verify: bool = True,
+) -> _Work:  # fmt: skip
     stage = find_stage(stage_name)
     values = config if isinstance(config, StageConfig) else build(stage.config_type, config, stage_name)
-    artifacts = _open_inputs(stage, inputs)
+    artifacts = _open_inputs(stage, inputs, verify)
     key = result_key(stage, values, {name: artifact.fingerprint for name, artifact in artifacts.items()})
     return _Work(stage, values, artifacts, Path(store) / stage.name / key)
 
@@ -297,7 +326,7 @@ def _folder(stage: Stage) -> Path:
     return COMPONENTS.joinpath(*stage.package.split(".")[1:])
 
 
-def _open_inputs(stage: Stage, inputs: Mapping[str, str | Path]) -> dict[str, Artifact]:
+def _open_inputs(stage: Stage, inputs: Mapping[str, str | Path], verify: bool) -> dict[str, Artifact]:
     unknown = set(inputs) - set(stage.inputs)
     if unknown:
         raise ConfigError(
@@ -306,7 +335,7 @@ def _open_inputs(stage: Stage, inputs: Mapping[str, str | Path]) -> dict[str, Ar
     artifacts = {}
     for name, kind in stage.inputs.items():
         if name in inputs:
-            artifacts[name] = open_artifact(inputs[name], kind.rstrip("?"))
+            artifacts[name] = open_artifact(inputs[name], kind.rstrip("?"), verify=verify)
         elif not kind.endswith("?"):
             raise ConfigError(f"{stage.name}: input {name!r} ({kind}) is missing")
     return artifacts

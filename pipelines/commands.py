@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from components.config import ConfigError, StageConfig
+from components.launch import launch
 from components.registry import STAGES
-from components.runner import execute
 from pipelines.dag import BASE, NODES, Node, Selection, downstream, find_nodes, select
 from pipelines.display import duration
 from pipelines.profile import Profile, load_profile, profile_from_tree
@@ -184,7 +184,7 @@ def run_stage(
             if key not in inputs and (edge.partition(".")[0] in earlier.nodes or edge in earlier.given):
                 inputs[key] = earlier.artifact(edge)
     config = load_profile(profile_name, overrides, [node.name]).configs[node.name]
-    result = execute(node.stage_name, config, inputs, root / "store")
+    result = launch(node.stage_name, config, inputs, root / "store")
     outputs = {key: str(result.output(key)) for key in node.stage.outputs}
     if as_json:
         values = {"outputs": outputs, "metrics": result.metrics, "report": str(result.report), "cached": result.reused}

@@ -31,17 +31,20 @@ TOKENIZER_FILES = (
 
 
 def save_checkpoint(
-    model: MiMoForCausalLM, directory: Path, tokenizer: Path, generation: Mapping[str, Any] | None = None
-) -> None:
+    model: MiMoForCausalLM, directory: Path, tokenizer: Path, generation: Mapping[str, Any] | None = None,
+    weights: Mapping[str, torch.Tensor] | None = None,
+) -> None:  # fmt: skip
     """Write `model` as a Hugging Face directory with the tokenizer files of directory `tokenizer`.
 
     Args:
         generation: values for `generation_config.json` beside the stop token (temperature, top_p, …).
+        weights: the whole weights, of a model that is split over processes.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    given = model.state_dict() if weights is None else weights
+    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in given.items()}
     partial = directory / (WEIGHTS + ".partial")
-    save_file(weights, partial, metadata={"format": "pt"})
+    save_file(whole, partial, metadata={"format": "pt"})
     partial.replace(directory / WEIGHTS)
     dtype = str(model.lm_head.weight.dtype).removeprefix("torch.")
     stop = _stop_tokens(tokenizer)
@@ -131,7 +134,7 @@ def _read_weights(directory: Path) -> dict[str, torch.Tensor]:
     for path in files:
         try:
             with safe_open(path, framework="pt") as file:
-                weights.update((name, file.get_tensor(name)) for name in file.keys())  # noqa: SIM118
+                weights.update((name, file.get_tensor(name)) for name in file.keys())   # noqa: SIM118
         except (SafetensorError, OSError) as error:
             raise ConfigError(f"{path}: not a readable safetensors file: {error}") from None
     return weights

@@ -18,8 +18,9 @@ _LOG_EVERY_S = 15.0   # a pod's log is kept, and read by people
 class Progress:
     """Says how far a stage is: in a file where a runner asked for it, on one line of a terminal, or in a log."""
 
-    def __init__(self, stage: str) -> None:
+    def __init__(self, stage: str, silent: bool = False) -> None:
         self.stage = stage
+        self._silent = silent   # another process speaks for this one
         path = os.environ.get(PROGRESS_FILE)
         self._file = Path(path) if path else None
         self._terminal = sys.stderr.isatty()
@@ -30,6 +31,8 @@ class Progress:
 
     def update(self, done: float, total: float, message: str = "") -> None:
         """Say that `done` of `total` units are finished; cheap enough to call every step."""
+        if self._silent:
+            return
         now = time.monotonic()
         share = min(1.0, done / total) if total else 1.0
         if self._first is None:

@@ -11,32 +11,39 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from components.model.losses import IGNORE, chunks, next_token_labels
 from components.model.modeling import MiMoForCausalLM
 from components.training.packing import TokenRows
+from components.training.parallel import World, split_again, this_world
 
 BATCH_TOKENS = 32_768   # in one forward pass
 
 
 @torch.no_grad()
 def measure_held_out(model: MiMoForCausalLM, rows: TokenRows, limit_tokens: int = 200_000) -> dict[str, float]:
-    """Means over the first `limit_tokens` of `rows`.
+    """Means over the first `limit_tokens` of `rows`, which the processes share out. All of them must call it.
 
     Returns: `loss` (nats) and `accuracy` of the main model, then `mtp_1_loss`, `mtp_1_accuracy`, `mtp_1_greedy`,
         `mtp_1_sampled`, and so on for every head.
     """
     means = _Means()
+    world = this_world()
     number = min(len(rows), max(1, limit_tokens // rows.sequence_length))
     batch_rows = max(1, BATCH_TOKENS // rows.sequence_length)
-    device = model.lm_head.weight.device
-    for start in range(0, number, batch_rows):
-        batch = torch.from_numpy(rows.batch(range(start, min(start + batch_rows, number))).astype("int64")).to(device)
+    device = next(model.parameters()).device
+    for first in range(0, number, batch_rows * world.size):
+        start = first + batch_rows * world.rank
+        part = range(start, min(start + batch_rows, number))
+        array = rows.batch(part) if part else np.zeros((1, 2, rows.sequence_length))   # without a target
+        batch = torch.from_numpy(array.astype(np.int64)).to(device)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
             _add_batch(means, model, batch[:, 0], batch[:, 1])
-    return means.values()
+    split_again(model)
+    return means.values(world)
 
 
 class _Means:
@@ -50,8 +57,11 @@ class _Means:
         self._sums[name] += float(total)
         self._counts[name] += count
 
-    def values(self) -> dict[str, float]:
-        return {name: total / self._counts[name] for name, total in self._sums.items()}
+    def values(self, world: World) -> dict[str, float]:
+        """Over all processes."""
+        both = torch.tensor([[*self._sums.values()], [*self._counts.values()]], dtype=torch.float64)
+        sums, counts = world.sum(both).tolist()
+        return {name: total / count for name, total, count in zip(self._sums, sums, counts, strict=True) if count}
 
 
 def _add_batch(means: _Means, model: MiMoForCausalLM, tokens_BT: Tensor, segments_BT: Tensor) -> None:
@@ -74,7 +84,7 @@ def _add(
 ) -> None:
     """Add up one head's measures, a chunk of positions at a time: the logits of a batch would not fit."""
     weight_VD = model.lm_head.weight
-    for part in chunks(len(labels_N), weight_VD):
+    for part in chunks(len(labels_N), weight_VD) if len(labels_N) else [slice(0)]:   # all names, also without positions
         log_p_NV = (hidden_ND[part] @ weight_VD.T).float().log_softmax(-1)
         best_N = log_p_NV.argmax(-1)
         measures = {

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 
 from components.training.optimizer_config import OptimizerConfig
 
@@ -38,6 +39,8 @@ class Optimizer:
     def step(self, learning_rate: float) -> torch.Tensor:
         """Clip, update, clear the gradients. Returns the gradient norm before clipping."""
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.config.gradient_clip)
+        if isinstance(norm, DTensor):   # of weights that are split over processes
+            norm = norm.full_tensor()
         if torch.isfinite(norm):   # a broken gradient never reaches the weights; the caller stops the run
             for part in self.parts:
                 for group in part.param_groups:

@@ -6,20 +6,22 @@
 - `write_rows`    one shard `rows-00000.npy`; `TokenRows` reads shards without loading them
 
 A row holds token ids in `[0]` and segment numbers in `[1]`: 1, 2, … for its documents, 0 for padding. Attention and
-positions start again with each segment. Imports numpy only.
+positions start again with each segment. Beside a shard may lie the ids of its documents. Imports numpy only.
 
 Source of the method: Ding et al. 2024, "Fewer Truncations Improve Language Modeling" (best-fit-decreasing packing).
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from components.artifacts import ArtifactError
+from components.artifacts import ArtifactError, write_text
 
 TokenArray = NDArray[np.uint32]
 
@@ -46,7 +48,7 @@ def pack(lengths: Sequence[int], capacity: int) -> list[list[int]]:
         raise ValueError(f"sequence {wrong} has {lengths[wrong]} tokens; a row takes 1 to {capacity}")
     rows: list[list[int]] = []
     open_rows: dict[int, list[int]] = {}   # free tokens -> rows with so many, oldest first
-    free_values = 0                        # bit n is set while open_rows[n] is not empty
+    free_values = 0   # bit n is set while open_rows[n] is not empty
     for index in order:
         length = int(lengths[index])
         roomy = free_values >> length
@@ -87,14 +89,25 @@ def efficiency(rows: TokenArray) -> float:
     return float((rows[:, 1] > 0).mean()) if rows.size else 0.0
 
 
-def write_rows(directory: Path, index: int, rows: TokenArray) -> Path:
-    """Write shard `index` so that it appears whole or not at all; returns its path."""
+def write_rows(directory: Path, index: int, rows: TokenArray, documents: Sequence[Sequence[str]] | None = None) -> Path:
+    """Write shard `index` so that it appears whole or not at all; returns its path.
+
+    Args:
+        documents: for each row the ids of its segments' documents, in order; they go to `documents_path(path)` first.
+    """
     path = directory / f"rows-{index:05d}.npy"
+    if documents is not None:
+        write_text(documents_path(path), "".join(json.dumps(list(ids)) + "\n" for ids in documents))
     partial = path.with_name(path.name + ".partial")
     with partial.open("wb") as file:
         np.save(file, np.ascontiguousarray(rows, dtype=np.uint32))
     partial.replace(path)
     return path
+
+
+def documents_path(shard: Path) -> Path:
+    """Where the ids of the documents in a shard's rows are: JSON lists, a line a row."""
+    return shard.with_suffix(".documents.jsonl")
 
 
 class TokenRows:
@@ -110,6 +123,7 @@ class TokenRows:
     def __init__(self, paths: Sequence[Path]) -> None:
         if not paths:
             raise ArtifactError("no rows: the artifact lists no data shard")
+        self._paths = list(paths)
         self._shards = [_open_rows(path) for path in paths]
         self.sequence_length = self._shards[0].shape[2]
         for path, shard in zip(paths, self._shards, strict=True):
@@ -124,14 +138,33 @@ class TokenRows:
 
     def __getitem__(self, index: int) -> TokenArray:
         """Row `index`: [2, sequence_length]."""
-        if not 0 <= index < len(self):
-            raise IndexError(f"row {index} of {len(self)}")
-        shard = int(np.searchsorted(self._ends, index, side="right"))
-        return self._shards[shard][index - int(self._ends[shard])]   # counted from the shard's end
+        shard, row = self._find(index)
+        return self._shards[shard][row]
 
     def batch(self, indices: Sequence[int] | NDArray[np.integer]) -> TokenArray:
         """Rows by number, in the order asked: [len(indices), 2, sequence_length]."""
         return np.stack([self[int(index)] for index in indices])
+
+    def shard(self, index: int) -> str:
+        """The name of the file that row `index` is in."""
+        return self._paths[self._find(index)[0]].name
+
+    def documents(self, index: int) -> list[str]:
+        """The ids of the documents in row `index`, in order; empty where nobody wrote them down."""
+        shard, row = self._find(index)
+        path = documents_path(self._paths[shard])
+        if not path.is_file():
+            return []
+        with path.open(encoding="utf-8") as file:
+            ids: list[str] = json.loads(next(islice(file, row, None)))
+        return ids
+
+    def _find(self, index: int) -> tuple[int, int]:
+        """Row `index`'s shard and its number there."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"row {index} of {len(self)}")
+        shard = int(np.searchsorted(self._ends, index, side="right"))
+        return shard, index - int(self._ends[shard]) + len(self._shards[shard])
 
 
 def _open_rows(path: Path) -> TokenArray:

@@ -11,48 +11,28 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file
+from training_world import CONFIGS, MTP_TUNING, PRETRAINING, SFT, curve, make_world
 
-from components.artifacts import ArtifactError, describe_shard, open_artifact, write_manifest
+from components.artifacts import ArtifactError, open_artifact
 from components.config import ConfigError
-from components.data.documents import CONVERSATION_SCHEMA, write_parquet
-from components.data.mixing.tokenizer import save, sizes
-from components.data.mixing.tokenizer import train as train_tokenizer
 from components.model.checkpoint import load_config, load_model
-from components.problems import MathProblem, write_problems
 from components.runner import Result, execute
-from components.training.packing import fill, pack, write_rows
 
 CHILD = """
-import json, sys, torch
+import json, resource, sys, torch
 torch.set_num_threads(1)
 from components.runner import execute
+limit = int(sys.argv[2])   # bytes that a file can have, as on a full disk
+if limit:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 execute(*json.loads(sys.argv[1]))
 """
-PRETRAINING = {
-    "shape": {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2,
-              "num_key_value_heads": 1, "head_dim": 16},
-    "max_position_embeddings": 64, "batch_tokens": 512, "micro_batch_tokens": 256,
-    "first_batch_tokens": 256, "ramp_share": 0.2,
-    "learning_rate": [{"tokens": 1, "start": 0, "end": 5e-3, "shape": "linear"},
-                      {"tokens": 2, "start": 5e-3, "end": 5e-3},
-                      {"tokens": 1, "start": 5e-3, "end": 1e-3, "shape": "cosine"}],
-}  # fmt: skip
-MTP_TUNING = {
-    "tokens": 4096, "batch_tokens": 512, "micro_batch_tokens": 512,
-    "learning_rate": [{"tokens": 1, "start": 5e-3, "end": 5e-3}],
-}  # fmt: skip
-SFT = {"sequence_length": 64, "rows_per_step": 4, "micro_rows": 4, "epochs": 2.5, "learning_rate": 3e-3,
-       "optimizer": {"name": "muon"}}  # fmt: skip
-CONFIGS: dict[str, dict[str, Any]] = {"pretraining": PRETRAINING, "mtp_tuning": MTP_TUNING, "sft": SFT}
-
-
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
     threads = torch.get_num_threads()
@@ -61,44 +41,9 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def artifact(directory: Path, kind: str, files: list[Path], **totals: int) -> str:
-    shards = [describe_shard(directory, file, 1) for file in files]
-    write_manifest(directory, kind=kind, stage="test", shards=shards, totals=totals, config_digest="", parents={})
-    return str(directory)
-
-
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """A tokenizer, token rows, conversations and evaluation problems."""
-    root = tmp_path_factory.mktemp("world")
-    folders = {name: root / name for name in ("tokenizer", "tokens", "held_out", "conversations", "evaluation")}
-    for folder in folders.values():
-        folder.mkdir()
-    texts = [f"The sum of {n} and {n + 7} is {2 * n + 7}. A row of {n} dots: {'.' * (n % 9)}\n" for n in range(300)]
-    tokenizer = train_tokenizer(texts, 300)
-    used, padded = sizes(tokenizer, 8)
-    given = {"tokenizer": artifact(folders["tokenizer"], "tokenizer", save(tokenizer, folders["tokenizer"]),
-                                   padded_vocab_size=padded)}  # fmt: skip
-    for name, part in (("tokens", texts[:260]), ("held_out", texts[260:])):
-        sequences = [tokenizer.encode(text, add_special_tokens=False).ids[:64] for text in part]
-        rows = fill(sequences, pack([len(ids) for ids in sequences], 64), 64, 0)
-        given[name] = artifact(folders[name], "tokens", [write_rows(folders[name], 0, rows)], vocab_size=used)
-    records: list[dict[str, Any]] = [
-        {"id": f"c{n}", "source": "sums", "problem_id": "", "messages": [
-            {"role": "user", "content": f"What is the sum of {n} and {n}?"},
-            {"role": "assistant", "content": f"<think>\n2*{n}\n</think>\n{2 * n}" if n % 10 else "<think>\nwell"},
-        ]}
-        for n in range(60)
-    ]  # fmt: skip
-    records[5]["messages"][1]["content"] += " so" * 100
-    write_parquet(folders["conversations"] / "part-00000.parquet", records, CONVERSATION_SCHEMA)
-    problem = MathProblem(id="e", source="s", prompt="What is the sum of 7 and 7?", answer="14")
-    write_problems(folders["evaluation"] / "part-00000.jsonl", [problem])
-    given["conversations"] = artifact(
-        folders["conversations"], "conversations", [folders["conversations"] / "part-00000.parquet"]
-    )
-    given["evaluation"] = artifact(folders["evaluation"], "problems", [folders["evaluation"] / "part-00000.jsonl"])
-    return given
+    return make_world(tmp_path_factory.mktemp("world"))
 
 
 @pytest.fixture(scope="module")
@@ -120,18 +65,12 @@ def results(
     return found
 
 
-def curve(root: Path) -> list[dict[str, float]]:
-    """The metrics of every step but those that measure time."""
-    lines = [json.loads(line) for line in (root / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key not in ("tokens_per_s", "tflops")} for line in lines]
-
-
 @pytest.mark.parametrize("stage", list(CONFIGS))
 def test_killed_and_continued_it_ends_with_the_same_curve_and_bytes(stage: str, results, tmp_path: Path) -> None:
     result, inputs = results[stage]
     often = {**CONFIGS[stage], "save_every_s": 0.0}   # it saves most of the time: the kill falls into a save or a step
     command = [sys.executable, "-c", CHILD, json.dumps([stage, often, inputs, str(tmp_path)])]
-    child = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
+    child = subprocess.Popen([*command, "0"], start_new_session=True, stderr=subprocess.DEVNULL)
     try:
         while not list(tmp_path.glob(f"{stage}/*.partial/work/states/step-00000003")):
             assert child.poll() is None, "the stage ended before it could be killed"
@@ -144,6 +83,10 @@ def test_killed_and_continued_it_ends_with_the_same_curve_and_bytes(stage: str, 
     assert not (partial / "model" / "manifest.json").exists()
     with (partial / "metrics.jsonl").open("a") as file:   # a torn line, as a kill of the machine could leave
         file.write('{"step": 4, "lo')
+    if stage == "pretraining":   # continued, it meets a full disk and stops
+        full = subprocess.run([*command, "20000"], capture_output=True, text=True, check=False)
+        assert full.returncode and "the state could not be saved: " in full.stderr, full.stderr
+        assert list(partial.glob("work/states/step-*")) and not list(partial.glob("work/states/*.partial"))
     resumed = execute(stage, CONFIGS[stage], inputs, tmp_path)   # how often it saves is no part of the result
     assert resumed.directory == partial.with_suffix("")
     assert curve(resumed.directory) == curve(result.directory)

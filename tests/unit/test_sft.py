@@ -115,7 +115,7 @@ def test_packing_keeps_targets_with_their_tokens(tokenizer) -> None:
     records = [record(QUESTION + "!" * n, ANSWER) for n in range(7)]
     encoded = encode(records, tokenizer)
     length = max(len(item.tokens) for item in encoded) * 2
-    rows, targets = pack_conversations(encoded, length, 0)
+    rows, targets, _ = pack_conversations(encoded, length, 0)
     found = []
     for row, mask in zip(rows, targets, strict=True):
         assert not mask[row[1] == 0].any()

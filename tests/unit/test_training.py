@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 import resource
 from collections.abc import Iterator
@@ -23,11 +24,13 @@ from components.reporting import Progress, Report
 from components.runner import Outputs
 from components.training import held_out, loop
 from components.training.checkpoint import SaveError, load_latest, save_state
+from components.training.config import TrainingConfig
 from components.training.held_out import measure_held_out
 from components.training.loop import NonFiniteError, Plan, open_rows, train
 from components.training.optimizer import Optimizer
 from components.training.optimizer_config import OptimizerConfig
 from components.training.packing import TokenRows, write_rows
+from components.training.parallel import World
 from components.training.pretraining.config import Config
 from components.training.schedule import Piece, decay_begins, learning_rate, step_rows
 
@@ -64,7 +67,8 @@ def rows(tmp_path: Path) -> TokenRows:
             row[0, start : start + length] = (random.integers(40) + 3 * np.arange(length)) % 40
             row[1, start : start + length] = segment
             start += length
-    return TokenRows([write_rows(tmp_path, 0, array)])
+    documents = [[f"d{number}-{segment}" for segment in range(1, row[1].max() + 1)] for number, row in enumerate(array)]
+    return TokenRows([write_rows(tmp_path, 0, array, documents)])
 
 
 @pytest.fixture
@@ -77,7 +81,7 @@ def outputs(tmp_path: Path) -> Outputs:
 def plan_of(rows: TokenRows, **changes: object) -> Plan:
     values = {
         "rows": rows, "order": np.arange(len(rows)), "step_rows": [len(rows)], "learning_rate": CONSTANT,
-        "optimizer": OptimizerConfig(), "micro_rows": 5, "mtp_heads": (0, 1), "mtp_weight": 0.3,
+        "training": TrainingConfig(), "micro_rows": 5, "mtp_heads": (0, 1), "mtp_weight": 0.3,
         "mtp_weight_decayed": 0.1,
     }  # fmt: skip
     return Plan(**{**values, **changes})  # type: ignore[arg-type]
@@ -183,7 +187,7 @@ def test_accumulated_gradients_are_those_of_the_naive_loss(
     reference = copy.deepcopy(model)
     expected = naive_losses(reference, rows, targets)
     (expected[0] + 0.3 * (expected[1] + expected[2]) / 2).backward()
-    found = loop._accumulate(model, plan, plan.order, 0.3, torch.device("cpu")).sum(0)
+    found = loop._accumulate(model, plan, plan.batches(0, World()), 0.3, World()).sum(0)
     torch.testing.assert_close(found, torch.stack(expected).detach())
     for (name, one), other in zip(model.named_parameters(), reference.parameters(), strict=True):
         torch.testing.assert_close(one.grad, other.grad, rtol=1e-4, atol=1e-6, msg=name)
@@ -210,25 +214,28 @@ def test_it_learns_and_the_mtp_weight_falls_with_the_rate(
 def test_a_broken_step_names_its_rows_and_leaves_the_weights(
     model: MiMoForCausalLM, rows: TokenRows, outputs: Outputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = plan_of(rows, step_rows=[5, 7], micro_rows=3, save_every_s=0.0)
-    batches = loop._micro_batches
+    plan = plan_of(rows, step_rows=[5, 7], micro_rows=3, training=TrainingConfig(save_every_s=0.0))
+    losses_of = model.losses
     weights: list[dict[str, torch.Tensor]] = []
 
-    def poisoned(plan: Plan, numbers: np.ndarray, device: torch.device) -> Iterator[tuple]:
+    def poisoned(tokens: torch.Tensor, *others: object) -> tuple[torch.Tensor, torch.Tensor]:
+        if not np.array_equal(tokens.numpy(), rows.batch([8, 9, 10])[:, 0]):
+            return losses_of(tokens, *others)   # type: ignore[arg-type]
         weights.append(copy.deepcopy(model.state_dict()))
-        if 9 in numbers:
-            with torch.no_grad():   # an embedding that only rows 8 to 10 read becomes NaN
-                model.model.embed_tokens.weight[39] = float("nan")
-        for part, (tokens, segments, mask) in enumerate(batches(plan, numbers, device)):
-            yield torch.where(tokens == 39, 0, tokens) if part != 1 else torch.full_like(tokens, 39), segments, mask
+        total, sums = losses_of(tokens, *others)   # type: ignore[arg-type]
+        return total * float("nan"), sums * float("nan")
 
-    monkeypatch.setattr(loop, "_micro_batches", poisoned)
-    with pytest.raises(NonFiniteError, match=r"step 2: .* rows 8, 9, 10; the weights are still those of step 1"):
+    monkeypatch.setattr(model, "losses", poisoned)
+    with pytest.raises(NonFiniteError) as raised:
         train(model, plan, outputs)
-    model.model.embed_tokens.weight.data[39] = weights[1]["model.embed_tokens.weight"][39]
+    said = str(raised.value)
+    assert said.startswith("step 2: losses [nan, nan, nan], gradient norm nan; look at row 8 of rows-00000.npy (d8-1)")
+    assert "row 10 of rows-00000.npy (d10-1" in said and said.endswith("the weights are still those of step 1")
+    record = json.loads((outputs.root / "non_finite.json").read_text())
+    assert [row["row"] for row in record["rows"]] == [8, 9, 10] and record["step"] == 2
     for name, value in model.state_dict().items():
-        assert torch.equal(value, weights[1][name]), name
-    resumed = load_latest(outputs.work / "states", model, Optimizer(model, plan.optimizer))
+        assert torch.equal(value, weights[0][name]), name
+    resumed = load_latest(outputs.work / "states", model, Optimizer(model, plan.training.optimizer))
     assert resumed is not None and resumed[0] == 1
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from components.config import StageConfig, execution
-from components.training.optimizer_config import OptimizerConfig
+from components.training.config import TrainingConfig
 from components.training.schedule import Piece
 
 
-class Config(StageConfig):
+class Config(TrainingConfig):
     """Two more heads for speculative decoding. The report gives neither tokens nor rate for this step (section 2.2)."""
 
     heads: int = Field(default=3, ge=2, le=8, description="MTP heads in the end; those beyond the first are trained")
@@ -17,8 +16,7 @@ class Config(StageConfig):
     batch_tokens: int = Field(default=4_194_304, ge=16, description="tokens a step")
     learning_rate: tuple[Piece, ...] = Field(
         default=(Piece(tokens=1, start=3e-5, end=3e-5), Piece(tokens=1, start=3e-5, end=1e-5, shape="cosine")),
-        min_length=1, description="pieces of the schedule, stretched over the tokens",
+        min_length=1,
+        description="pieces of the schedule, stretched over the tokens",
     )
-    optimizer: OptimizerConfig = Field(default=OptimizerConfig(), description="AdamW or Muon, and its numbers")
     micro_batch_tokens: int = Field(default=65_536, ge=16, description="tokens in one forward and backward pass")
-    save_every_s: float = execution(20.0, "seconds of training between two saved states", ge=0)

@@ -10,11 +10,11 @@ import numpy as np
 
 from components.artifacts import Artifact
 from components.config import ConfigError
-from components.model.checkpoint import describe_checkpoint, load_config, load_model, save_checkpoint
+from components.model.checkpoint import load_config, load_model
 from components.runner import Outputs
-from components.training.device import pick_device
+from components.training.export import export
 from components.training.held_out import measure_held_out
-from components.training.loop import Plan, open_rows, train
+from components.training.loop import Plan, open_rows, prepare, train
 from components.training.mtp_tuning.config import Config
 from components.training.report import report_held_out, report_training
 from components.training.schedule import step_rows
@@ -30,10 +30,11 @@ def run(config: Config, inputs: dict[str, Artifact], outputs: Outputs) -> None:
     trained = load_config(source).num_nextn_predict_layers
     if not 1 <= trained < config.heads:
         raise ConfigError(f"{source}: has {trained} MTP heads; tuning makes {config.heads} out of at least one")
-    model = load_model(source, mtp_heads=config.heads).to(pick_device())
+    model = load_model(source, mtp_heads=config.heads)
     model.requires_grad_(False)
     for layer in list(model.model.mtp_layers)[trained:]:
         layer.requires_grad_(True)
+    model = prepare(model, config.compute)
     rows, held_out = (open_rows(inputs[name], model.config) for name in ("tokens", "held_out"))
     before = measure_held_out(model, held_out)
     number = max(1, min(len(rows), config.tokens // rows.sequence_length))
@@ -42,13 +43,12 @@ def run(config: Config, inputs: dict[str, Artifact], outputs: Outputs) -> None:
         order=np.arange(number),
         step_rows=step_rows(number, max(1, config.batch_tokens // rows.sequence_length)),
         learning_rate=config.learning_rate,
-        optimizer=config.optimizer,
+        training=config,
         micro_rows=max(1, config.micro_batch_tokens // rows.sequence_length),
         mtp_heads=tuple(range(trained, config.heads)),
         mtp_weight=1.0,
         mtp_weight_decayed=1.0,
         train_main=False,
-        save_every_s=config.save_every_s,
     )
     history = train(model, plan, outputs)
     report_training(outputs, history)
@@ -59,7 +59,4 @@ def run(config: Config, inputs: dict[str, Artifact], outputs: Outputs) -> None:
             f"Acceptance by head, {kind}",
             {f"head {head + 1}": after[f"mtp_{head + 1}_{kind}"] for head in range(config.heads)}, "share of drafts",
         )  # fmt: skip
-    directory = outputs.directory("model")
-    save_checkpoint(model, directory, source)
-    totals = {"heads": config.heads, "tokens": number * rows.sequence_length}
-    outputs.finish("model", "checkpoint", describe_checkpoint(directory), totals)
+    export(model, source, outputs, {"heads": config.heads, "tokens": number * rows.sequence_length})

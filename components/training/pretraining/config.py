@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from components.config import StageConfig, execution
-from components.training.optimizer_config import OptimizerConfig
+from components.config import StageConfig
+from components.training.config import TrainingConfig
 from components.training.schedule import Piece
 
 
@@ -31,7 +31,7 @@ class Shape(StageConfig):
         return self
 
 
-class Config(StageConfig):
+class Config(TrainingConfig):
     """One of the three stages: rows, schedule, context. Defaults: the report's stage 1 (section 2.3)."""
 
     seed: int = Field(default=0, ge=0, description="seed of the initial weights")
@@ -47,10 +47,9 @@ class Config(StageConfig):
             Piece(tokens=10.2e12, start=1.07e-4, end=1.07e-4),
             Piece(tokens=7.5e12, start=1.07e-4, end=3e-5, shape="cosine"),
         ),
-        min_length=1, description="pieces of the schedule, stretched over the stage's tokens",
+        min_length=1,
+        description="pieces of the schedule, stretched over the stage's tokens",
     )
     mtp_weight: float = Field(default=0.3, ge=0, description="weight of the MTP loss before the rate begins to fall")
     mtp_weight_decayed: float = Field(default=0.1, ge=0, description="weight of the MTP loss afterwards")
-    optimizer: OptimizerConfig = Field(default=OptimizerConfig(), description="AdamW or Muon, and its numbers")
     micro_batch_tokens: int = Field(default=65_536, ge=16, description="tokens in one forward and backward pass")
-    save_every_s: float = execution(20.0, "seconds of training between two saved states", ge=0)

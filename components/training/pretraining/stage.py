@@ -7,13 +7,13 @@ import torch
 
 from components.artifacts import Artifact
 from components.config import ConfigError
-from components.model.checkpoint import describe_checkpoint, load_model, save_checkpoint
+from components.model.checkpoint import load_model
 from components.model.config import MiMoConfig
 from components.model.modeling import MiMoForCausalLM
 from components.runner import Outputs
-from components.training.device import pick_device
+from components.training.export import export
 from components.training.held_out import measure_held_out
-from components.training.loop import Plan, open_rows, train
+from components.training.loop import Plan, open_rows, prepare, train
 from components.training.packing import TokenRows
 from components.training.pretraining.config import Config
 from components.training.report import report_held_out, report_training
@@ -29,31 +29,25 @@ def run(config: Config, inputs: dict[str, Artifact], outputs: Outputs) -> None:
     """
     model, source, tokens_before = _start(config, inputs)
     rows, held_out = (open_rows(inputs[name], model.config) for name in ("tokens", "held_out"))
-    model.to(pick_device())
+    model = prepare(model, config.compute)
     plan = Plan(
         rows=rows,
         order=np.arange(len(rows)),
         step_rows=_step_rows(config, rows),
         learning_rate=config.learning_rate,
-        optimizer=config.optimizer,
+        training=config,
         micro_rows=max(1, config.micro_batch_tokens // rows.sequence_length),
         mtp_heads=tuple(range(len(model.model.mtp_layers))),
         mtp_weight=config.mtp_weight,
         mtp_weight_decayed=config.mtp_weight_decayed,
-        save_every_s=config.save_every_s,
     )
     history = train(model, plan, outputs)
     report_training(outputs, history)
     report_held_out(outputs, measure_held_out(model, held_out))
-    directory = outputs.directory("model")
-    save_checkpoint(model, directory, source.directory)
     seen = len(rows) * rows.sequence_length
-    totals = {
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "tokens": seen,
-        "tokens_in_all": seen + tokens_before,
-    }
-    outputs.finish("model", "checkpoint", describe_checkpoint(directory), totals)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    totals = {"parameters": parameters, "tokens": seen, "tokens_in_all": seen + tokens_before}
+    export(model, source.directory, outputs, totals)
 
 
 def _start(config: Config, inputs: dict[str, Artifact]) -> tuple[MiMoForCausalLM, Artifact, int]:

@@ -83,9 +83,7 @@ def _query(messages: Sequence[Record]) -> str:
     return "\n".join(message["content"] for message in messages[:-1] if message["role"] != "system")
 
 
-def _flaw(
-    messages: Sequence[Record], query: str, contamination: _Contamination, config: Config
-) -> tuple[str, str]:
+def _flaw(messages: Sequence[Record], query: str, contamination: _Contamination, config: Config) -> tuple[str, str]:
     answers = [message["content"] for message in messages if message["role"] == "assistant"]
     if not query or messages[-1]["role"] != "assistant":
         return "no_response", query
@@ -146,8 +144,8 @@ def _render(tokenizer: Any, messages: Sequence[Record], prompt: bool) -> str:
 
 def pack_conversations(
     encoded: Sequence[Encoded], sequence_length: int, padding: int
-) -> tuple[TokenArray, NDArray[np.bool_]]:
-    """(rows [rows, 2, T], targets [rows, T]).
+) -> tuple[TokenArray, NDArray[np.bool_], list[list[int]]]:
+    """(rows [rows, 2, T], targets [rows, T], which conversations are in each row).
 
     Raises:
         ValueError: a conversation is longer than a row.
@@ -161,4 +159,4 @@ def pack_conversations(
             mask = encoded[index].targets
             targets[number, start : start + len(mask)] = mask
             start += len(mask)
-    return rows, targets
+    return rows, targets, members
