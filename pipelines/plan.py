@@ -104,7 +104,8 @@ def lines(profile: Profile, model: MiMoConfig) -> Iterator[Line]:
 
 def _pretraining(profile: Profile, model: MiMoConfig) -> Iterator[Line]:
     mixing: Any = profile.configs["mixing"]
-    for number, mixture in enumerate((mixing.stage_1, mixing.stage_2, mixing.stage_3), 1):
+    for number in (1, 2, 3):
+        mixture = mixing.mixture(f"stage_{number}")
         config: Any = profile.configs[f"pretraining_{number}"]
         tokens = mixture.rows * mixture.sequence_length
         flops = model.flops_per_token(mixture.sequence_length, config.shape.num_nextn_predict_layers)

@@ -55,7 +55,7 @@ def open_log(outputs: Outputs, steps: int, trackers: Sequence[str], world: World
         yield MetricsLog(history, None, lambda line: None)
         return
     write_text(path, "".join(json.dumps(line) + "\n" for line in history))
-    with path.open("a") as file, open_trackers(trackers, outputs) as track:
+    with path.open("a") as file, open_trackers(trackers, outputs, steps) as track:
         yield MetricsLog(history, file, track)
 
 

@@ -13,12 +13,12 @@ SMOOTHED = 0.05   # of a curve's steps: noise of single batches is not what one 
 SPEED_FORMULA = (
     "FLOP/s = tokens/s × FLOPs a token: 6 a matmul parameter (embedding look-up apart, the output head again for every "
     "MTP head) + 6 × heads × head size × row length a layer for causal attention, as if a row were one document; of a "
-    "frozen trunk a third. MFU = FLOP/s ÷ the GPU's dense bf16 peak."
+    "frozen trunk a third. MFU = FLOP/s ÷ the dense bf16 peak of all GPUs."
 )
 
 
 def report_training(outputs: Outputs, history: Sequence[Mapping[str, float]]) -> None:
-    """Loss, learning-rate and gradient curves; final values as metrics."""
+    """Curves of losses, learning rate, gradient norm, speed and memory; final values as metrics."""
     names = [name for name in history[0] if name.endswith("loss")]
     tokens = [line["tokens"] for line in history]
     losses = {name: list(zip(tokens, _smooth([line[name] for line in history]), strict=True)) for name in names}
@@ -26,22 +26,24 @@ def report_training(outputs: Outputs, history: Sequence[Mapping[str, float]]) ->
     outputs.report.lines(
         "Learning rate", {"learning rate": [(line["tokens"], line["learning_rate"]) for line in history]}, "tokens", ""
     )
-    outputs.report.lines(
-        "Gradient norm before clipping", {"norm": [(line["tokens"], line["gradient_norm"]) for line in history]},
-        "tokens", "",
-    )  # fmt: skip
+    for heading, name, unit in (
+        ("Gradient norm before clipping", "gradient_norm", ""), ("Speed", "tokens_per_s", "tokens a second"),
+        ("Memory", "memory_gib", "GiB at most so far, in the leader"),
+    ):  # fmt: skip
+        outputs.report.lines(heading, {name: [(line["tokens"], line[name]) for line in history]}, "tokens", unit)
     last = max(1, len(history) // 20)
     for name in names:
         outputs.metrics[f"train_{name}"] = float(np.mean([line[name] for line in history[-last:]]))
     outputs.metrics["tokens"] = float(tokens[-1])
     outputs.metrics["steps"] = float(len(history))
+    outputs.metrics["memory_gib"] = history[-1]["memory_gib"]
     for name in ("tokens_per_s", "tflops", "mfu"):
         if name in history[-1]:
             outputs.metrics[name] = float(np.median([line.get(name, 0.0) for line in history]))
     speed = f"{outputs.metrics['tokens_per_s']:,.0f} tokens/s, {outputs.metrics['tflops']:.3g} TFLOP/s"
     if "mfu" in outputs.metrics:
         speed += f", MFU {outputs.metrics['mfu']:.1%}"
-    outputs.report.text("Speed", f"Median of {len(history):,} steps: {speed}. {SPEED_FORMULA}")
+    outputs.report.text("Speed, in numbers", f"Median of {len(history):,} steps: {speed}. {SPEED_FORMULA}")
 
 
 def report_held_out(outputs: Outputs, measured: Mapping[str, float], before: Mapping[str, float] | None = None) -> None:

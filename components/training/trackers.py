@@ -21,14 +21,17 @@ Tracker = Callable[[Mapping[str, float]], None]
 
 
 @contextmanager
-def open_trackers(names: Sequence[str], outputs: Outputs) -> Iterator[Tracker]:
+def open_trackers(names: Sequence[str], outputs: Outputs, steps: int) -> Iterator[Tracker]:
     """One tracker that passes each step's metrics to all of `names`.
+
+    Args:
+        steps: how many steps are done; what was told of later ones belongs to work that was lost.
 
     Raises:
         ConfigError: a library is not installed.
     """
     with ExitStack() as stack:
-        opened = [stack.enter_context(_TRACKERS[name](outputs)) for name in names]
+        opened = [stack.enter_context(_TRACKERS[name](outputs, steps)) for name in names]
 
         def track(line: Mapping[str, float]) -> None:
             for tracker in opened:
@@ -38,9 +41,9 @@ def open_trackers(names: Sequence[str], outputs: Outputs) -> Iterator[Tracker]:
 
 
 @contextmanager
-def _tensorboard(outputs: Outputs) -> Iterator[Tracker]:
+def _tensorboard(outputs: Outputs, steps: int) -> Iterator[Tracker]:
     library = _library("torch.utils.tensorboard", "tensorboard")
-    with library.SummaryWriter(str(outputs.root / "tensorboard")) as writer:
+    with library.SummaryWriter(str(outputs.root / "tensorboard"), purge_step=steps + 1) as writer:
 
         def track(line: Mapping[str, float]) -> None:
             for name, value in _values(line).items():
@@ -50,7 +53,7 @@ def _tensorboard(outputs: Outputs) -> Iterator[Tracker]:
 
 
 @contextmanager
-def _wandb(outputs: Outputs) -> Iterator[Tracker]:
+def _wandb(outputs: Outputs, steps: int) -> Iterator[Tracker]:
     name = _run_name(outputs)
     with _library("wandb").init(id=name, name=name, group=outputs.stage.name, resume="allow") as run:
 
@@ -61,7 +64,7 @@ def _wandb(outputs: Outputs) -> Iterator[Tracker]:
 
 
 @contextmanager
-def _mlflow(outputs: Outputs) -> Iterator[Tracker]:
+def _mlflow(outputs: Outputs, steps: int) -> Iterator[Tracker]:
     library = _library("mlflow")
     known = outputs.root / "mlflow_run"
     if known.exists():
@@ -72,12 +75,13 @@ def _mlflow(outputs: Outputs) -> Iterator[Tracker]:
     with opened:
 
         def track(line: Mapping[str, float]) -> None:
-            library.log_metrics(_values(line), step=int(line["step"]))
+            library.log_metrics(_values(line), step=int(line["step"]), synchronous=False)   # no step waits for a server
 
         yield track
+        library.flush_async_logging()
 
 
-_TRACKERS: dict[str, Callable[[Outputs], AbstractContextManager[Tracker]]] = {
+_TRACKERS: dict[str, Callable[[Outputs, int], AbstractContextManager[Tracker]]] = {
     "tensorboard": _tensorboard, "wandb": _wandb, "mlflow": _mlflow,
 }  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -22,7 +23,9 @@ from components.data.mixing.corpus import Corpus, hash_share, tokenize
 from components.data.mixing.mixture import Mixer, feasible_shares
 from components.data.mixing.tokenizer import load, plain_encoder, save, train
 from components.model.chat_template import SPECIAL_TOKENS, render
-from components.training.packing import efficiency
+from components.training.packing import TokenRows, efficiency, write_rows
+from components.training.schedule import decay_begins, learning_rate
+from pipelines.profile import load_profile
 
 TEXTS = [f"The sum of {i} and {i + 7} is {2 * i + 7}.\n\n    def f(x):\n        return x + {i}\n" for i in range(300)]
 
@@ -154,7 +157,7 @@ def test_shares_are_met_rows_are_exact_and_held_out_documents_stay_out(tmp_path:
     corpus = _corpus(tmp_path, tokenizer, documents=24)
     mixture = Mixture(tokens=100_000, sequence_length=128, weights=WEIGHTS)
     mixer = Mixer(corpus, mixture, (0, 1), padding=0)
-    rows = np.concatenate([mixer.shard(0, 400), mixer.shard(1, mixture.rows - 400)])
+    rows = np.concatenate([mixer.shard(0, 400)[0], mixer.shard(1, mixture.rows - 400)[0]])
     assert rows.shape == (781, 2, 128)
     assert efficiency(rows) > 0.97
     assert np.allclose(mixer.packed / mixer.packed.sum(), list(WEIGHTS.values()), atol=0.01)
@@ -164,6 +167,46 @@ def test_shares_are_met_rows_are_exact_and_held_out_documents_stay_out(tmp_path:
         index for index, name in enumerate(corpus.ids) if hash_share(name) < 0.1
     }
     assert [source.epoch > 0 for source in mixer.sources] == [True, True, True, False]
+
+
+def test_a_row_names_its_documents(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    corpus = _corpus(tmp_path, tokenizer, documents=24)
+    mixer = Mixer(corpus, Mixture(tokens=10_000, sequence_length=128, weights=WEIGHTS), (0, 1), padding=0)
+    read = TokenRows([write_rows(tmp_path, 0, *mixer.shard(0, 40))])
+    for index in range(40):
+        tokens, segments = read[index]
+        assert len(read.documents(index)) == segments.max()
+        for segment, name in enumerate(read.documents(index), 1):
+            document = corpus.ids.index(name)
+            whole = corpus.tokens(document, 0, int(corpus.lengths[document])).tobytes()
+            assert tokens[segments == segment].tobytes() in whole
+
+
+def test_one_budget_scales_all_three_stages() -> None:
+    profile = load_profile("mimo-7b", ["mixing.token_budget=1_000_000_000"])
+    mixing = profile.configs["mixing"]
+    sizes = [mixing.mixture(f"stage_{number}").tokens for number in (1, 2, 3)]
+    assert sum(sizes) == pytest.approx(1e9, abs=2)
+    assert np.allclose(np.array(sizes) / 1e9, np.array([17.784, 4, 2]) / 23.784)
+
+    def report(tokens: float) -> tuple[float, float]:   # learning rate and MTP weight (sections 2.2 and 2.3)
+        fall = [(10.284e12, 7.5e12, 1.07e-4, 3e-5), (23.284e12, 0.5e12, 3e-5, 1e-5)]
+        rate = 1.07e-4 * min(1, tokens / 84e9)
+        for start, length, high, low in fall:
+            if tokens >= start:
+                rate = low + (high - low) * (1 + math.cos(math.pi * min(1, (tokens - start) / length))) / 2
+        return rate, 0.3 if tokens < 10.284e12 else 0.1
+
+    before = 0
+    for number, size in enumerate(sizes, 1):
+        config = profile.configs[f"pretraining_{number}"]
+        for share in np.linspace(0, 0.999, 50):
+            rate, weight = report((before + share * size) * 23.784e12 / 1e9)
+            assert learning_rate(config.learning_rate, share) == pytest.approx(rate, rel=1e-3, abs=1e-9)
+            falling = share >= decay_begins(config.learning_rate)
+            assert (config.mtp_weight_decayed if falling else config.mtp_weight) == weight
+        before += size
+    assert profile.configs["pretraining_1"].ramp_share * 17.784e12 == pytest.approx(168e9, rel=1e-3)
 
 
 def test_a_pass_over_a_source_shows_each_document_as_often_as_its_weight(tmp_path: Path, tokenizer: Tokenizer) -> None:
@@ -183,11 +226,11 @@ def test_a_mixer_goes_on_from_its_state(tmp_path: Path, tokenizer: Tokenizer) ->
     corpus = _corpus(tmp_path, tokenizer)
     mixture = Mixture(tokens=100_000, sequence_length=128, weights=WEIGHTS)
     whole, halted = (Mixer(corpus, mixture, (0, 1), padding=0) for _ in range(2))
-    expected = [whole.shard(index, 100) for index in range(3)]
+    expected = [whole.shard(index, 100)[0] for index in range(3)]
     halted.shard(0, 100)
     resumed = Mixer(corpus, mixture, (0, 1), padding=0)
     resumed.restore(json.loads(json.dumps(halted.state())))
-    assert all(np.array_equal(resumed.shard(index, 100), expected[index]) for index in (1, 2))
+    assert all(np.array_equal(resumed.shard(index, 100)[0], expected[index]) for index in (1, 2))
     assert resumed.state() == whole.state()
 
 

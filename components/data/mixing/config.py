@@ -69,8 +69,20 @@ class Config(StageConfig):
         ),
         description="as stage 2, with about 10 % synthetic documents and longer rows",
     )
+    token_budget: int | None = Field(
+        default=None, ge=48, description="tokens of all three stages; they then share it as they share their `tokens`. "
+        "Schedules and the batch ramp are stretched over the stages, so this scales the whole of pretraining",
+    )  # fmt: skip
     held_out_share: float = Field(
         default=0.02, gt=0, lt=1, description="share of documents, by hash of their id, that no stage sees"
     )
     held_out_tokens: int = Field(default=65_536, ge=1, description="most tokens of them kept to measure losses on")
     shard_rows: int = Field(default=4096, ge=1, description="rows a shard; a finished shard is never redone")
+
+    def mixture(self, name: str) -> Mixture:
+        """`stage_1`, `stage_2` or `stage_3`, scaled to the token budget."""
+        found: Mixture = getattr(self, name)
+        if self.token_budget is None:
+            return found
+        share = found.tokens / sum(stage.tokens for stage in (self.stage_1, self.stage_2, self.stage_3))
+        return found.model_copy(update={"tokens": max(1, round(self.token_budget * share))})

@@ -152,8 +152,8 @@ class Mixer:
         self.packed = np.zeros(len(self.sources), dtype=np.int64)   # tokens of each source in finished rows
         self._waiting: list[tuple[int, int]] = []                   # (source, piece) drawn but in no row yet
 
-    def shard(self, index: int, rows: int) -> TokenArray:
-        """The next `rows` rows: [rows, 2, sequence_length], in a seeded order."""
+    def shard(self, index: int, rows: int) -> tuple[TokenArray, list[list[str]]]:
+        """The next `rows` rows, [rows, 2, sequence_length], in a seeded order, and the ids of each row's documents."""
         waiting = self._waiting
         tokens = sum(self._length(*item) for item in waiting)
         while tokens < rows * self._capacity:
@@ -170,8 +170,9 @@ class Mixer:
         for source, piece in (waiting[item] for row in chosen for item in row):
             self.packed[source] += self._length(source, piece)
         array = fill([self._tokens(*item) for item in waiting], chosen, self._capacity, self._padding)
+        documents = [[self._document(*waiting[item]) for item in row] for row in chosen]
         self._waiting = [waiting[item] for item in sorted(item for row in packed[rows:] for item in row)]
-        return array
+        return array, documents
 
     def state(self) -> dict[str, Any]:
         """Where the mixer is, as JSON values."""
@@ -198,6 +199,9 @@ class Mixer:
 
     def _length(self, source: int, piece: int) -> int:
         return self.sources[source].pieces.length(piece)
+
+    def _document(self, source: int, piece: int) -> str:
+        return self._corpus.ids[int(self.sources[source].pieces.document[piece])]
 
     def _tokens(self, source: int, piece: int) -> TokenArray:
         pieces = self.sources[source].pieces

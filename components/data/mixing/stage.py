@@ -18,7 +18,7 @@ from components.data.mixing.mixture import Mixer, Pieces
 from components.data.mixing.tokenizer import FILES, load, plain_encoder, save, sizes, train
 from components.model.chat_template import END_OF_TEXT, SPECIAL_TOKENS
 from components.runner import Outputs
-from components.training.packing import TokenArray, TokenRows, fill, pack, write_rows
+from components.training.packing import TokenArray, TokenRows, documents_path, fill, pack, write_rows
 
 INPUTS = ("documents", "synthetic")
 STAGES = ("stage_1", "stage_2", "stage_3")
@@ -53,7 +53,7 @@ def run(config: Config, inputs: dict[str, Artifact], outputs: Outputs) -> None:
          for name in sorted(set(corpus.classes)) for mine in [corpus.classes == name]],
     )  # fmt: skip
     mixers = {
-        name: Mixer(corpus, getattr(config, name), (config.seed, number), vocabulary.end_of_text)
+        name: Mixer(corpus, config.mixture(name), (config.seed, number), vocabulary.end_of_text)
         for number, name in enumerate(STAGES, 1)
     }
     for number, (name, mixer) in enumerate(mixers.items()):
@@ -113,7 +113,7 @@ def _tokenize(config: Config, inputs: dict[str, Artifact], outputs: Outputs, voc
 def _write_stage(
     name: str, mixer: Mixer, config: Config, outputs: Outputs, vocabulary: Vocabulary, share_done: float
 ) -> None:
-    mixture: Mixture = getattr(config, name)
+    mixture = config.mixture(name)
     directory = outputs.directory(name)
     (outputs.work / name).mkdir(exist_ok=True)
     shards: list[Shard] = []
@@ -125,9 +125,10 @@ def _write_stage(
         if state.exists():
             mixer.restore(json.loads(state.read_text()))
         else:
-            write_rows(directory, index, mixer.shard(index, rows))
+            write_rows(directory, index, *mixer.shard(index, rows))
             write_json(state, mixer.state())
         shards.append(describe_shard(directory, path, rows))
+        shards.append(describe_shard(directory, documents_path(path), rows, role="documents"))
     tokens = mixture.rows * mixture.sequence_length
     content = int(mixer.packed.sum())
     totals: dict[str, int | float | str] = {
@@ -144,7 +145,8 @@ def _write_stage(
         totals[f"epochs_{source.name}"] = round(drawn / source.tokens_per_epoch(), 4)
     outputs.finish(name, "tokens", shards, totals)
     outputs.metrics.update({f"{name}_{key}": float(value) for key, value in totals.items() if key != "padding_token"})
-    _report_stage(name, mixer, mixture, totals, [directory / shard.path for shard in shards], outputs, vocabulary)
+    paths = [directory / shard.path for shard in shards if shard.role == "data"]
+    _report_stage(name, mixer, mixture, totals, paths, outputs, vocabulary)
 
 
 def _report_stage(

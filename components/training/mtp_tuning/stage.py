@@ -1,5 +1,7 @@
 """MTP tuning (report, section 2.2): copy the trained head, freeze trunk and first head, train the copies.
 
+A model without a head, such as a Qwen2, gets new ones.
+
 Head k predicts the token k + 1 places on; the acceptance of each on held-out text is the number that predicts how much
 speculative decoding gains.
 """
@@ -7,6 +9,7 @@ speculative decoding gains.
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from components.artifacts import Artifact
 from components.config import ConfigError
@@ -24,12 +27,13 @@ def run(config: Config, inputs: dict[str, Artifact], outputs: Outputs) -> None:
     """Make a checkpoint with `config.heads` heads; trunk and first head are unchanged, bit for bit.
 
     Raises:
-        ConfigError: the model has no trained head to copy, or has more heads than are wanted.
+        ConfigError: the model has as many heads as are wanted, or more.
     """
     source = inputs["model"].directory
     trained = load_config(source).num_nextn_predict_layers
-    if not 1 <= trained < config.heads:
-        raise ConfigError(f"{source}: has {trained} MTP heads; tuning makes {config.heads} out of at least one")
+    if trained >= config.heads:
+        raise ConfigError(f"{source}: has {trained} MTP heads already; tuning makes {config.heads} of fewer")
+    torch.manual_seed(config.seed)   # of heads that have none to be copied from
     model = load_model(source, mtp_heads=config.heads)
     model.requires_grad_(False)
     for layer in list(model.model.mtp_layers)[trained:]:
