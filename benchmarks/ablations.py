@@ -181,7 +181,8 @@ def pretrain(world: World, mixed: Result, seed: int, *, mtp: bool) -> tuple[Path
 
 def add_head(world: World, mixed: Result, base: Path, seed: int) -> dict[str, float]:
     """Acceptance of a head that is trained on the frozen trunk, on all three stages' rows."""
-    rows = mix(world.store, world.inputs, round(world.tokens / SHARES[0]), seed, recipe=False)   # its stage 1 is as long
+    long = round(world.tokens / SHARES[0])   # its first stage is as long as all three together
+    rows = mix(world.store, world.inputs, long, seed, recipe=False)
     config: dict[str, Any] = load_profile("smoke", nodes=["mtp_tuning"]).configs["mtp_tuning"].model_dump()
     inputs = {"model": str(base), "tokens": str(rows.output("stage_1")), "held_out": str(mixed.output("held_out"))}
     tuned = execute("mtp_tuning", {**config, "seed": seed, "heads": 1, "tokens": world.tokens}, inputs, world.store)
