@@ -5,12 +5,13 @@ A problem set is an artifact of kind `problems`: JSON lines, one `MathProblem` o
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from components.artifacts import ArtifactError, write_text
 
@@ -46,12 +47,50 @@ class TestCase(BaseModel):
     )
 
 
+class Tolerance(BaseModel):
+    """Numbers of an output, or of a function's result, may be off: by `absolute`, or by `relative` to the expected."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    kind: Literal["tolerance"] = "tolerance"
+    absolute: float = Field(default=0.0, ge=0)
+    relative: float = Field(default=0.0, ge=0)
+
+
+class CheckerProgram(BaseModel):
+    """A Python program that decides, for tasks with several right answers.
+
+    `source` defines `check(input, output, expected)`, which returns True where the output is right: text for
+    stdin/stdout tests, JSON values for function tests. It runs in the sandbox, in processes of its own. An output that
+    it fails on, or is no bool for, is wrong.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["program"] = "program"
+    source: str = Field(min_length=1)
+
+    @field_validator("source")
+    @classmethod
+    def _defines_check(cls, source: str) -> str:
+        try:
+            module = ast.parse(source)
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            raise ValueError(f"the checker does not compile: {error}") from None
+        if not any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in module.body):
+            raise ValueError("the checker defines no function check(input, output, expected)")
+        return source
+
+
 class CodeProblem(_Problem):
     """A programming task with tests; `function` names the function to call, empty means stdin/stdout."""
 
     kind: Literal["code"] = "code"
     tests: tuple[TestCase, ...] = Field(min_length=1)
     function: str = ""
+    checker: Annotated[Tolerance | CheckerProgram, Field(discriminator="kind")] | None = Field(
+        default=None, description="how an output is compared with the expected one; None: equal up to trailing space"
+    )
     golden: str = Field(default="", description="a reference solution, empty if there is none; never shown to a policy")
 
     @model_validator(mode="after")

@@ -1,6 +1,7 @@
 """Verdicts on programs: every test is run, every test reports, and only here is an output compared.
 
-The program runs in the sandbox and sees one test's input at a time; what was expected never leaves this process.
+The program runs in the sandbox and sees one test's input at a time; what was expected never leaves this process, but to
+the problem's own checker, which runs in processes that never held the program.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from components.problems import CodeProblem
-from components.reward.sandbox import Execution, Limits, SandboxPool
+from components.problems import CheckerProgram, CodeProblem, TestCase
+from components.reward.comparison import EXACT, read_value, same_output, same_value
+from components.reward.sandbox import Execution, Limits, Run, SandboxPool
 
 TestKind = Literal["pass", "wrong", "error", "timeout", "memory", "output_limit", "infrastructure"]
 
@@ -50,37 +52,23 @@ def extract_program(completion: str) -> str | None:
     return blocks[-1] if blocks else None
 
 
-def submit(
-    program: str, problem: CodeProblem, pool: SandboxPool, limits: Limits | None = None
-) -> Future[CodeVerdict]:
+def submit(program: str, problem: CodeProblem, pool: SandboxPool, limits: Limits | None = None) -> Future[CodeVerdict]:
     """`judge` without waiting. The same program on the same tests is run once as long as the pool remembers it."""
-    key = (program, problem.function, tuple((test.input, test.expected) for test in problem.tests), limits)
+    tests = tuple((test.input, test.expected) for test in problem.tests)
+    key = (program, problem.function, problem.checker, tests, limits)
     known = pool.memory.get(key)
-    verdict: Future[CodeVerdict] = Future()
     if known is not None:
+        verdict: Future[CodeVerdict] = Future()
         verdict.set_result(known)
         return verdict
-    inputs = [test.input.encode("utf-8", "surrogatepass") for test in problem.tests]
 
-    def compare(done: Future[list[Execution]]) -> None:
-        if verdict.cancelled():
-            return
-        try:
-            kinds = [
-                _compare(execution, test.expected, bool(problem.function))
-                for execution, test in zip(done.result(), problem.tests, strict=True)
-            ]
-            result = CodeVerdict(tuple(kinds))
-        except BaseException as error:
-            verdict.set_exception(error)
-            return
+    def task(run: Run) -> CodeVerdict:
+        result = CodeVerdict(tuple(_judge(program, problem, run, limits)))
         if not result.infrastructure:
             pool.memory.put(key, result)
-        verdict.set_result(result)
+        return result
 
-    verdict.set_running_or_notify_cancel()
-    pool.submit(program, inputs, problem.function, limits).add_done_callback(compare)
-    return verdict
+    return pool.work(task)
 
 
 def judge(program: str, problem: CodeProblem, pool: SandboxPool, limits: Limits | None = None) -> CodeVerdict:
@@ -95,36 +83,54 @@ def judge_many(
     return [future.result() for future in [submit(program, problem, pool, limits) for program, problem in jobs]]
 
 
-def _compare(execution: Execution, expected: str, function: bool) -> TestKind:
+def _judge(program: str, problem: CodeProblem, run: Run, limits: Limits | None) -> list[TestKind]:
+    inputs = [test.input.encode("utf-8", "surrogatepass") for test in problem.tests]
+    executions = run(program, inputs, problem.function, limits)
+    if isinstance(problem.checker, CheckerProgram):
+        return _checked(executions, problem, problem.checker.source, run)
+    return [compare(execution, test, problem) for execution, test in zip(executions, problem.tests, strict=True)]
+
+
+def compare(execution: Execution, test: TestCase, problem: CodeProblem) -> TestKind:
+    """The verdict on one run, by the problem's tolerance."""
     if execution.status != "ok":
         return execution.status
-    same = _same_value(execution.output, expected) if function else same_output(execution.output, expected.encode())
-    return "pass" if same else "wrong"
+    tolerance = EXACT if problem.checker is None or isinstance(problem.checker, CheckerProgram) else problem.checker
+    if not problem.function:
+        return (
+            "pass"
+            if same_output(execution.output, test.expected.encode("utf-8", "surrogatepass"), tolerance)
+            else "wrong"
+        )
+    valid, value = read_value(execution.output)
+    return "pass" if valid and same_value(value, json.loads(test.expected), tolerance) else "wrong"
 
 
-def same_output(output: bytes, expected: bytes) -> bool:
-    """Equal up to whitespace at the ends of lines and empty lines at the end."""
-    return _lines(output) == _lines(expected)
+def _checked(executions: list[Execution], problem: CodeProblem, checker: str, run: Run) -> list[TestKind]:
+    """The verdicts of the problem's own checker, run on all outputs that there are."""
+    kinds: list[TestKind] = ["wrong" if execution.status == "ok" else execution.status for execution in executions]
+    asked: list[tuple[int, bytes]] = []
+    for index, (execution, test) in enumerate(zip(executions, problem.tests, strict=True)):
+        if execution.status == "ok" and (question := _for_checker(execution, test, bool(problem.function))):
+            asked.append((index, question))
+    answers = run(checker, [question for _, question in asked], "check", Limits()) if asked else []
+    for (index, _), answer in zip(asked, answers, strict=True):
+        if answer.status == "infrastructure":
+            kinds[index] = "infrastructure"
+        elif answer.status == "ok" and answer.output == b"true":
+            kinds[index] = "pass"
+    return kinds
 
 
-def _lines(text: bytes) -> list[bytes]:
-    return [line.rstrip() for line in text.rstrip().split(b"\n")]
-
-
-def _same_value(output: bytes, expected: str) -> bool:
+def _for_checker(execution: Execution, test: TestCase, function: bool) -> bytes:
+    """The checker's arguments as JSON; empty where the program's result is none that JSON knows."""
+    arguments: list[Any] = [test.input, execution.output.decode(errors="replace"), test.expected]
+    if function:
+        valid, value = read_value(execution.output)
+        if not valid:
+            return b""
+        arguments = [json.loads(test.input), value, json.loads(test.expected)]
     try:
-        value = json.loads(output)
-    except (ValueError, RecursionError):         # the program may have written anything
-        return False
-    return _equal(value, json.loads(expected))
-
-
-def _equal(left: Any, right: Any) -> bool:
-    """Equality of JSON values: a number is a number (2 equals 2.0), but true is not 1."""
-    if isinstance(left, bool) or isinstance(right, bool):
-        return left is right
-    if isinstance(left, list) and isinstance(right, list):
-        return len(left) == len(right) and all(map(_equal, left, right))
-    if isinstance(left, dict) and isinstance(right, dict):
-        return left.keys() == right.keys() and all(_equal(left[key], right[key]) for key in left)
-    return bool(left == right)
+        return json.dumps(arguments).encode()
+    except RecursionError:  # just deep enough to be read
+        return b""
