@@ -96,11 +96,13 @@ def _problem(requirement: Requirement) -> str:
 
 def _sandbox() -> Check:
     """Model-written programs run under Landlock and seccomp at least."""
-    from components.reward.sandbox.confine import landlock_version
+    from components.reward.sandbox import SandboxError, SandboxPool
 
-    version = landlock_version()
-    mend = "" if version > 0 else "a Linux kernel of 5.13 or newer with Landlock: programs of a model need it"
-    return Check("sandbox", f"Landlock {version}" if version > 0 else "no Landlock", mend)
+    try:
+        with SandboxPool(1) as pool:
+            return Check("sandbox", pool.description.removeprefix("sandbox: "))
+    except SandboxError as error:
+        return Check("sandbox", "none", str(error))
 
 
 def _accelerator() -> Check:

@@ -1,5 +1,9 @@
 """The test-difficulty-driven reward (report, section 3.2 and figure 5): pure functions.
 
+- `pass_rates`                      of each test, over completions of several models
+- `levels`                          of the tests, by pass rate
+- `strict_reward`, `soft_reward`    what a level of passed tests pays; `all_or_nothing` is the baseline
+
 Tests are put into levels by how many solutions of several models pass them: hard below 0.3, medium below 0.7, easy
 above. The report defines the schemes in words; what it leaves open is defined here:
 
@@ -18,7 +22,23 @@ from collections.abc import Sequence
 HARD_BELOW, MEDIUM_BELOW = 0.3, 0.7
 _UNMEASURED = 0.5
 
-Scores = tuple[float, float, float]      # of the levels, easiest first, summing to 1
+Scores = tuple[float, float, float]  # of the levels, easiest first, summing to 1
+
+
+def pass_rates(verdicts: Sequence[Sequence[str]]) -> tuple[float | None, ...]:
+    """Each test's pass rate over completions, of whichever models, given what every test said of every completion.
+
+    A completion that could not be judged (a test said `infrastructure`) is left out whole; None where none is left.
+
+    Raises:
+        ValueError: completions were judged on different numbers of tests, or there is none.
+    """
+    if len({len(tests) for tests in verdicts}) != 1:
+        raise ValueError(f"no pass rates of completions with {sorted({len(tests) for tests in verdicts})} tests each")
+    judged = [tests for tests in verdicts if "infrastructure" not in tests]
+    if not judged:
+        return (None,) * len(verdicts[0])
+    return tuple(sum(kind == "pass" for kind in kinds) / len(judged) for kinds in zip(*judged, strict=True))
 
 
 def levels(pass_rates: Sequence[float | None]) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:

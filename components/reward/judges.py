@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from concurrent.futures import Future
 from typing import Protocol
@@ -42,7 +43,9 @@ def open_judge(config: RewardConfig) -> Judge:
 def program_limits(config: RewardConfig) -> Limits:
     """What one test of a program may use."""
     return Limits(
-        cpu_s=config.cpu_s, wall_s=config.wall_s, memory_bytes=config.memory_mb << 20,
+        cpu_s=config.cpu_s,
+        wall_s=config.wall_s,
+        memory_bytes=config.memory_mb << 20,
         output_bytes=config.output_kb << 10,
     )
 
@@ -84,6 +87,7 @@ class LocalJudge:
         with self._lock:
             if self._sandbox is None:
                 self._sandbox = SandboxPool(self._slots, self._minimum_level)
+                print(self._sandbox.description, file=sys.stderr, flush=True)
             return self._sandbox
 
     def math_pool(self) -> math.MathPool:

@@ -11,6 +11,7 @@ import os
 import socket
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,8 @@ from components.reward.code import compare, judge
 from components.reward.sandbox import LEVELS, Limits, SandboxError, SandboxPool
 
 PROGRAMS = sorted((Path(__file__).parent / "programs").glob("*.py"))
-LIMITS = Limits(cpu_s=0.5, wall_s=1.2, memory_bytes=160 << 20)
+LIMITS = Limits(cpu_s=0.5, wall_s=30, memory_bytes=160 << 20)
+IMPATIENT = replace(LIMITS, wall_s=1.2)  # where running out of time is the expected end
 HONEST = "import statistics, heapq, random\nprint(sum(map(int, input().split())))\n"
 HONEST_PROBLEM = CodeProblem(
     id="sum",
@@ -135,7 +137,8 @@ def test_attack_fails_and_the_next_program_is_judged_right(path: Path, pool: San
     assert header(source, "Claim") and allowed and "pass" not in allowed
     problem = world.problem(function, 1 if allowed == ["timeout"] else 2)
 
-    executions = pool.submit(source, [test.input.encode() for test in problem.tests], function, LIMITS).result()
+    limits = IMPATIENT if "timeout" in allowed else LIMITS
+    executions = pool.submit(source, [test.input.encode() for test in problem.tests], function, limits).result()
 
     for execution, test in zip(executions, problem.tests, strict=True):
         assert b"BREACH" not in execution.output, execution.output[:2000]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -214,6 +217,52 @@ def test_json_values_are_compared_by_type() -> None:
         (True, True, True, True),
     ]:
         assert (same_value(value, expected), same_value(value, expected, near)) == (exact, close), (value, expected)
+
+
+ENDINGS = [
+    "print(input()); sys.stdout.close()",
+    "print(input()); sys.stdout = None",
+    "print(input()); os._exit(0)",
+    "out = open(1, 'w'); out.write(input())",
+    "out = os.fdopen(1, 'w'); print(input(), file=out)",
+    "out = io.BufferedWriter(io.FileIO(1, 'w')); out.write(input().encode())",
+    "sys.stdout = io.StringIO(); print(input()); sys.__stdout__.write(sys.stdout.getvalue())",
+    "sys.stdout = io.TextIOWrapper(sys.stdout.buffer, write_through=False); print(input())",
+    "atexit.register(print, input())",
+    "t = threading.Timer(0.05, print, [input()]); t.start()",
+    "t = threading.Thread(target=time.sleep, args=[9], daemon=True); t.start(); print(input())",
+    "print(input()); sys.exit()",
+    "print(input()); sys.exit(0)",
+    "print(input()); sys.exit(None)",
+    "print(input()); quit()",
+    "print(input()); sys.exit('a message')",
+    "print(input()); sys.exit(7)",
+    "print(input()); raise KeyError",
+    "print(input()); exit(256)",
+    "print(input()); exit(True)",
+    "print(input(), input())",
+    "print(sys.stdin.read(), end='')",
+    "os.write(1, os.read(0, os.fstat(0).st_size))",
+    "print(*fileinput.input())",
+    "print(sys.stdin.buffer.readline())",
+    "print(input(), file=sys.stderr)",
+    "f = open('f', 'w'); f.write(input()); f.flush(); print(open('f').read())",
+    "atexit.register(sys.exit, 3); print(input())",
+    "print(input()); os.close(1)",
+    "del sys.stdout",
+    "sys.stdin.close()",
+]
+
+
+@pytest.mark.parametrize("body", ENDINGS)
+def test_programs_end_as_they_do_under_python(body: str, pool: SandboxPool, tmp_path: Path) -> None:
+    program = f"import atexit, fileinput, io, os, sys, threading, time\n{body}\n"
+    (tmp_path / "input").write_bytes(b"line one\n")
+    with (tmp_path / "input").open() as given:
+        command = [sys._base_executable, "-I", "-c", program]
+        alone = subprocess.run(command, stdin=given, capture_output=True, cwd=tmp_path, check=False)
+    (execution,) = pool.submit(program, [b"line one\n"], limits=LIMITS).result()
+    assert (execution.status == "ok", execution.output) == (alone.returncode == 0, alone.stdout), alone.stderr
 
 
 PERMUTATION = CheckerProgram(

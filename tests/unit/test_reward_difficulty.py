@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 
 from components.config import ConfigError, build
 from components.reward.config import RewardConfig
-from components.reward.difficulty import Scores, all_or_nothing, levels, soft_reward, strict_reward
+from components.reward.difficulty import Scores, all_or_nothing, levels, pass_rates, soft_reward, strict_reward
 
 RATES = st.one_of(st.none(), st.floats(0, 1), st.sampled_from([0.0, 0.3, 0.7, 1.0]))
 TESTS = st.lists(st.tuples(st.booleans(), RATES), min_size=1, max_size=12)
-SCORES = st.lists(st.integers(0, 10), min_size=3, max_size=3).filter(any).map(
-    lambda parts: tuple(part / sum(parts) for part in parts)
+SCORES = (
+    st.lists(st.integers(0, 10), min_size=3, max_size=3)
+    .filter(any)
+    .map(lambda parts: tuple(part / sum(parts) for part in parts))
 )
 
 
@@ -46,7 +48,7 @@ def test_both_schemes_are_their_references(tests: list[tuple[bool, float | None]
     assert soft == pytest.approx(float(reference(passed, rates, scores, False)), abs=1e-12)
     assert 0 <= strict <= soft + 1e-12 <= 1 + 1e-12
     if all(passed):
-        assert strict == soft == all_or_nothing(passed) == 1.0   # exactly, or pass rates of 1 are never seen
+        assert strict == soft == all_or_nothing(passed) == 1.0  # exactly, or pass rates of 1 are never seen
     if not any(passed):
         assert strict == soft == all_or_nothing(passed) == 0.0
 
@@ -83,6 +85,34 @@ def test_what_the_report_leaves_open() -> None:
             assert (scheme([True], [rate], scores), scheme([False], [rate], scores)) == (1.0, 0.0)
     # the only level present has no score
     assert soft_reward([True, False], [0.9, 0.9], (0.0, 0.5, 0.5)) == 0.5
+
+
+VERDICTS = st.integers(1, 5).flatmap(
+    lambda tests: st.lists(
+        st.lists(
+            st.sampled_from(["pass", "wrong", "timeout", "error", "infrastructure"]), min_size=tests, max_size=tests
+        ),
+        min_size=1,
+        max_size=8,
+    )
+)
+
+
+@given(VERDICTS)
+def test_pass_rates_leave_out_what_could_not_be_judged(verdicts: list[list[str]]) -> None:
+    judged = [tests for tests in verdicts if all(kind != "infrastructure" for kind in tests)]
+    expected = [
+        None if not judged else sum(tests[i] == "pass" for tests in judged) / len(judged)
+        for i in range(len(verdicts[0]))
+    ]
+    assert list(pass_rates(verdicts)) == expected
+    assert len(sum(levels(pass_rates(verdicts)), ())) == len(verdicts[0])
+
+
+def test_pass_rates_need_verdicts_on_the_same_tests() -> None:
+    for verdicts in ([], [["pass"], ["pass", "wrong"]]):
+        with pytest.raises(ValueError, match="no pass rates"):
+            pass_rates(verdicts)
 
 
 def test_missing_verdicts_are_refused() -> None:

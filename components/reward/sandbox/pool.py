@@ -83,6 +83,12 @@ class SandboxPool:
             f"accept a weaker level with minimum_level ({', '.join(LEVELS)}, weakest first)."
         )
 
+    @property
+    def description(self) -> str:
+        """One line for a person: the level, and what the stronger ones lacked."""
+        lacking = "; ".join(f"{level}: {report}" for level, report in self.reports.items() if report != "ok")
+        return f"sandbox: level {self.level}, self-test passed" + (f" ({lacking})" if lacking else "")
+
     def _open(self, level: Level, slots: int, limits: Limits) -> None:
         home = readable_home(level, self._base)
         for _ in range(slots):

@@ -25,6 +25,7 @@ import time
 import types
 from typing import Any
 
+import _io
 import _socket
 import confine
 
@@ -32,6 +33,7 @@ REPORT = struct.Struct("<BBidd")      # why it ended, scratch used, wait status,
 EXITED, WALL, CPU, QUOTA = range(4)
 MEMORY_EXIT = 97                      # exit status of a test that ended in MemoryError
 _POLL_S = 0.05
+_WRITERS = (_io.TextIOWrapper, _io.BufferedWriter, _io.BufferedRandom)
 
 
 def serve_program(
@@ -193,13 +195,23 @@ def _run(code: types.CodeType, function: str, arguments: list[Any] | None) -> in
         if "threading" in sys.modules:
             sys.modules["threading"]._shutdown()
         atexit._run_exitfuncs()
-        sys.stdout.flush()
+        _flush()
     except MemoryError:
         return MEMORY_EXIT
     except BaseException:
-        sys.stdout.flush()                                   # what it printed until then
+        _flush()                                             # what it printed until then
         return 1
     return status
+
+
+def _flush() -> None:
+    """Write out what files hold back, as the end of an interpreter does; a standard stream may be closed or gone."""
+    for stream in (getattr(sys, "stdout", None), sys.__stdout__):
+        if stream is not None and not getattr(stream, "closed", False):
+            stream.flush()
+    for found in gc.get_objects():                           # made by the program: what was there before is frozen
+        if type(found) in _WRITERS and not found.closed and found.writable():
+            found.flush()
 
 
 def _callable(module: types.ModuleType, name: str) -> Any:

@@ -15,6 +15,7 @@ from components.data.documents import REJECTED_SCHEMA, write_parquet
 from components.evaluation.judged import Judged
 from components.evaluation.sampling import sample_problems
 from components.problems import CodeProblem, MathProblem, read_problems, write_problems
+from components.reward.difficulty import pass_rates
 from components.runner import Outputs
 from components.training.curation.cleaning import clean
 from components.training.curation.config import Config
@@ -61,14 +62,14 @@ def measure(problems: Sequence[Problem], judged: Sequence[Judged]) -> list[Probl
     measured: list[Problem] = []
     for problem in problems:
         mine = samples.get(problem.id, [])
-        if not mine:   # never judged: stays unmeasured, which the rewards know how to treat
+        if not mine:  # never judged: stays unmeasured, which the rewards know how to treat
             measured.append(problem)
             continue
         update: dict[str, object] = {"pass_rate": sum(sample.passed for sample in mine) / len(mine)}
         if isinstance(problem, CodeProblem):
+            rates = pass_rates([sample.tests for sample in mine])
             update["tests"] = tuple(
-                test.model_copy(update={"pass_rate": sum(s.tests[i] == "pass" for s in mine) / len(mine)})
-                for i, test in enumerate(problem.tests)
+                test.model_copy(update={"pass_rate": rate}) for test, rate in zip(problem.tests, rates, strict=True)
             )
         measured.append(problem.model_copy(update=update))
     return measured

@@ -2,4 +2,6 @@
 # Verdict: wrong
 class Fine(SystemExit):
     code = 0
+
+
 raise Fine
