@@ -11,6 +11,7 @@ Shape suffixes: B batch, T tokens, N positions (flattened), L losses, D hidden, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any
@@ -21,8 +22,9 @@ from torch import Tensor
 
 IGNORE = -100
 # Logits held at a time, whatever the vocabulary: few enough for a CPU's caches to matter less than its memory (64 MiB
-# in float32), enough for a GPU's matrix products to outweigh adding up the head's gradient (2 GiB in bfloat16).
-CHUNK_LOGITS = {"cpu": 1 << 24, "cuda": 1 << 30}
+# in float32), enough for a GPU's matrix products to outweigh adding up the head's gradient (2.5 GiB in bfloat16: 8,192
+# positions of a vocabulary of 152k).
+CHUNK_LOGITS = {"cpu": 1 << 24, "cuda": 5 << 28}
 
 
 def next_token_labels(tokens_BT: Tensor, segments_BT: Tensor, shift: int = 1, mask_BT: Tensor | None = None) -> Tensor:
@@ -69,11 +71,19 @@ def chunked_log_probabilities(
 
 def chunks(rows: int, weight_VD: Tensor) -> Iterator[slice]:
     """Slices of `rows` positions whose logits may be held at a time."""
-    limit = CHUNK_LOGITS.get(weight_VD.device.type, CHUNK_LOGITS["cpu"])
-    size = max(1, limit // len(weight_VD))
-    if size > 256:
-        size -= size % 256   # whole tiles of the matrix products
+    size = _chunk_size(rows, len(weight_VD), weight_VD.device.type)
     return (slice(start, min(start + size, rows)) for start in range(0, rows, size))
+
+
+def _chunk_size(rows: int, vocabulary: int, device_type: str) -> int:
+    size = max(1, CHUNK_LOGITS.get(device_type, CHUNK_LOGITS["cpu"]) // vocabulary)
+    if size <= 256:
+        return size
+    size -= size % 256  # whole tiles of the matrix products
+    if device_type == "cuda" and rows:  # chunks of equal size: the sums cost a short one as much time as a full one
+        equal = math.ceil(rows / math.ceil(rows / size))
+        size = math.ceil(equal / 256) * 256
+    return size
 
 
 def _softmax_gradient(logits_NV: Tensor, labels_N: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
@@ -96,8 +106,20 @@ def _log_probability(logits_NV: Tensor, labels_N: Tensor, temperature: float = 1
 
 @cache
 def _fused(function: Callable[..., Any], device_type: str) -> Callable[..., Any]:
-    """`function`, compiled on a GPU: otherwise each step of it reads and writes all logits again."""
-    return torch.compile(function, dynamic=True) if device_type == "cuda" else function
+    """`function` of logits, labels and more, compiled on a GPU: otherwise each step of it reads and writes all logits.
+
+    The number of positions may vary; with the vocabulary fixed, the kernels read whole vectors and take half the time.
+    """
+    if device_type != "cuda":
+        return function
+    compiled = torch.compile(function)
+
+    def call(logits_NV: Tensor, labels_N: Tensor, *rest: Any) -> Any:
+        for tensor in (logits_NV, labels_N):
+            torch._dynamo.maybe_mark_dynamic(tensor, 0)
+        return compiled(logits_NV, labels_N, *rest)
+
+    return call
 
 
 def _add_product(sum_VD: Tensor, gradient_NV: Tensor, hidden_ND: Tensor) -> None:
@@ -140,6 +162,7 @@ class _CrossEntropy(torch.autograd.Function):
                         grad_ND[rows] = gradient_MV @ head_VD
                     if grad_weight_VD is not None:
                         _add_product(grad_weight_VD, gradient_MV, hidden_MD)
+                    del logits_MV, gradient_MV  # before the next chunk's are made
         ctx.save_for_backward(None if grad_weight_VD is None else grad_weight_VD.to(weight_VD.dtype), *grads_LND)
         ctx.mark_non_differentiable(sums_L)
         return (sums_L * factors_L).sum(), sums_L

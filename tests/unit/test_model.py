@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors import safe_open
 from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 from components.config import ConfigError
@@ -27,7 +28,7 @@ TINY = MiMoConfig(
 def model() -> MiMoForCausalLM:
     torch.manual_seed(0)
     model = MiMoForCausalLM(TINY)
-    for parameter in model.parameters():   # norms and biases away from their neutral values, so that they count
+    for parameter in model.parameters():  # norms and biases away from their neutral values, so that they count
         if parameter.ndim == 1:
             torch.nn.init.normal_(parameter, 1.0, 0.3)
     return model
@@ -82,6 +83,26 @@ def test_round_trip_and_extra_heads_start_as_copies(model, tokens, tmp_path: Pat
         assert torch.equal(tensor, again.state_dict()[name])
     for name, tensor in model.model.mtp_layers[1].state_dict().items():
         assert torch.equal(tensor, again.model.mtp_layers[2].state_dict()[name])
+
+
+def test_tensors_have_the_published_names(model, tmp_path: Path) -> None:
+    """Those that vLLM's MiMoForCausalLM and MiMoMTP read: Qwen2's for the trunk, 16 for each head, extra heads too."""
+    save_checkpoint(model, tmp_path, tokenizer=tmp_path)
+    with safe_open(tmp_path / "model.safetensors", framework="pt") as file:
+        names = set(file.keys())
+    layer = {f"self_attn.{part}_proj.{kind}" for part in "qkv" for kind in ("weight", "bias")} | {
+        "self_attn.o_proj.weight", "mlp.gate_proj.weight", "mlp.up_proj.weight", "mlp.down_proj.weight",
+        "input_layernorm.weight", "post_attention_layernorm.weight",
+    }  # fmt: skip
+    head = layer | {
+        f"{part}.weight" for part in ("token_layernorm", "hidden_layernorm", "input_proj", "final_layernorm")
+    }
+    assert len(head) == 16
+    assert names == {
+        "model.embed_tokens.weight", "model.norm.weight", "lm_head.weight",
+        *(f"model.layers.{index}.{name}" for index in range(3) for name in layer),
+        *(f"model.mtp_layers.{index}.{name}" for index in range(2) for name in head),
+    }  # fmt: skip
 
 
 def test_wrong_checkpoints_are_refused_by_name(model, tmp_path: Path) -> None:
@@ -155,7 +176,7 @@ def test_float8_rounds_the_layers_and_keeps_the_checkpoint_format(tokens) -> Non
     torch.manual_seed(0)
     exact, rounded = (MiMoForCausalLM(replace(TINY, initializer_range=0.05)) for _ in range(2))
     rounded.load_state_dict(exact.state_dict())
-    assert use_float8(rounded, emulate=True) == 3 * 7 + 2 * 8   # heads also have an input projection
+    assert use_float8(rounded, emulate=True) == 3 * 7 + 2 * 8  # heads also have an input projection
     assert rounded.state_dict().keys() == exact.state_dict().keys()
     labels = {ahead: torch.randint(0, TINY.vocab_size, tokens.shape) for ahead in (1, 2, 3)}
     gradients = []
@@ -196,6 +217,31 @@ def test_chunked_losses_equal_the_plain_ones(chunk: int, monkeypatch: pytest.Mon
     torch.testing.assert_close(chunked.double(), plain_log, rtol=1e-5, atol=1e-5)
     weights = torch.randn(23)
     _same_gradients((chunked * weights).sum(), (plain_log * weights).sum(), hidden, weight)
+
+
+@pytest.mark.parametrize("vocabulary", [300, 32_768, 151_936, 10**7])
+@pytest.mark.parametrize("rows", [0, 1, 257, 8_192, 16_383, 100_000])
+def test_chunks_on_a_gpu_are_whole_tiles_of_nearly_one_size(rows: int, vocabulary: int) -> None:
+    size = losses._chunk_size(rows, vocabulary, "cuda")
+    largest = losses.CHUNK_LOGITS["cuda"] // vocabulary
+    assert 1 <= size <= largest
+    if rows and size > 256:
+        assert size % 256 == 0
+        assert -(-rows // size) == -(-rows // (largest - largest % 256))  # no more chunks than there must be
+        assert (size - 256) * -(-rows // size) < rows  # none could be a tile smaller
+
+
+def test_what_a_gpu_compiles_is_compiled_once_for_any_number_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    compile_function = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda function: compile_function(function, backend="aot_eager"))
+    torch._dynamo.reset()
+    fused = losses._fused.__wrapped__(losses._softmax_gradient, "cuda")
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        for rows in (12, 5, 7):
+            logits, labels = torch.randn(rows, 31), torch.randint(0, 31, (rows,))
+            expected = losses._softmax_gradient(logits.clone(), labels, torch.tensor(0.3))
+            for a, b in zip(fused(logits, labels, torch.tensor(0.3)), expected, strict=True):
+                torch.testing.assert_close(a, b)
 
 
 def test_a_frozen_head_costs_no_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
