@@ -6,7 +6,8 @@ Every block remembers where it starts in the tree, so that a judge of main conte
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lxml import etree
@@ -17,10 +18,30 @@ from components.data.extraction.result import CodeBlock
 from components.data.extraction.scan import Page, is_boilerplate
 from components.data.extraction.slots import CLOSE, OPEN, PLACEHOLDER, Slots
 
-MAX_QUOTES, MAX_LISTS = 4, 12   # levels shown; a page can nest them by the hundred
-LINE = "\ue004"   # a line break that whitespace folding must not see
-DROPPED = ("script", "style", "noscript", "template", "iframe", "object", "embed", "button", "select", "textarea",
-           "input", "svg", "canvas", "title", "audio", "video", "map", "dialog", "datalist", "option")
+MAX_QUOTES, MAX_LISTS = 4, 12  # levels shown; a page can nest them by the hundred
+LINE = "\ue004"  # a line break that whitespace folding must not see
+DROPPED = (
+    "script",
+    "style",
+    "noscript",
+    "template",
+    "iframe",
+    "object",
+    "embed",
+    "button",
+    "select",
+    "textarea",
+    "input",
+    "svg",
+    "canvas",
+    "title",
+    "audio",
+    "video",
+    "map",
+    "dialog",
+    "datalist",
+    "option",
+)
 _BLOCK_TAGS = (
     "address article aside blockquote body caption center dd details dir div dl dt fieldset figcaption "
     "figure footer form "
@@ -35,9 +56,12 @@ _NAVIGATION = re.compile(
     r"(?:^|[\s_-])(?:nav\w*|share\w*|sharing|social\w*|pagination|pager|adverts?|ads|login|signup|skip-?link|"
     r"mw-editsection|catlinks|most-?read|author-?(?:box|bio|description|profile|card)|about-?(?:the-?)?author|"
     r"comments?|respond|disqus|post-?meta\w*|entry-?meta|tag-?(?:list|links)|credits?|outbrain|taboola|donat\w*)(?:$|[\s_-])|"
-    r"breadcrumb|footer|cookie|consent|newsletter|advertis|sponsored|related-?(?:posts?|articles?|stor)|gdpr|subscri|"
-    r"addtoany|sharedaddy|jp-relatedposts|paywall", re.I)
-_LARGE = 0.4   # of the page's characters; what holds more is the page, whatever it is called
+    r"breadcrumb|footer|cookie|consent|newsletter|advertis|sponsored|related-?(?:posts?|articles?|stor)|gdpr|subscri(?!ber-(?:only|preview|content|premium)|bed)|"
+    r"addtoany|sharedaddy|jp-relatedposts|paywall",
+    re.I,
+)
+_COMMENTS = re.compile(r"comment|respond|disqus|repl(?:y|ies)", re.I)  # these may outgrow an article
+_LARGE = 0.4  # of the page's characters; what holds more is the page, whatever it is called
 # inline elements whose text is all there is to them, and the blocks that mostly hold nothing else
 _INLINE_TAGS = (
     "a b strong em i u span font small big img abbr cite time mark label wbr ins del s strike q var acronym dfn bdi "
@@ -56,16 +80,17 @@ class Block:
     """A run of text. `anchor` is the element it starts in; `after` says that it starts in that element's tail."""
 
     text: str
-    kind: str                  # p, heading, item, table, code, quote
+    kind: str  # p, heading, item, table, code, quote
     anchor: _Element
     after: bool
-    prefix: str = ""           # Markdown before the first line
-    indent: str = ""           # and before the others
-    links: float = 0.0         # share of characters inside links
-    boilerplate: bool = False  # in a part whose markup makes it likely that it is no content
-    navigation: bool = False   # and in one whose markup leaves little doubt
-    post: int = -1             # index of the thread's post it belongs to
-    slots: bool = False        # holds a formula or code
+    prefix: str = ""  # Markdown before the first line
+    indent: str = ""  # and before the others
+    links: float = 0.0  # share of characters inside links
+    regions: tuple[str, ...] = ()  # names of open elements whose markup makes it likely that they are no content
+    boilerplate: bool = False  # in such a part
+    navigation: bool = False  # and in one whose markup leaves little doubt
+    post: int = -1  # index of the thread's post it belongs to
+    slots: bool = False  # holds a formula or code
 
     @property
     def home(self) -> _Element:
@@ -85,11 +110,10 @@ class _Walk:
     anchor: tuple[_Element, bool] | None = None
     link_depth: int = 0
     link_characters: int = 0
-    boilerplate: int = 0   # open elements of these kinds
-    navigation: int = 0
+    regions: list[tuple[_Element, bool]] = field(default_factory=list)  # open boilerplate; whether it is navigation
     heading: str = ""
     quotes: int = 0
-    lists: list[list[int | bool]] = field(default_factory=list)   # [ordered, number, a marker is due]
+    lists: list[list[int | bool]] = field(default_factory=list)  # [ordered, number, a marker is due]
     post: int = -1
 
     def add(self, text: str | None, element: _Element, after: bool) -> None:
@@ -103,6 +127,10 @@ class _Walk:
         if self.link_depth:
             self.link_characters += len(text)
 
+    def close_script(self, element: _Element) -> None:
+        if brace := element.attrib.pop("data-close", ""):
+            self.parts.append(brace)
+
     def flush(self) -> None:
         """End the run of text."""
         if self.anchor is not None:
@@ -111,11 +139,18 @@ class _Walk:
                 self.blocks.append(self._block(text, *self.anchor))
         self.parts, self.anchor, self.link_characters = [], None, 0
 
+    def mark(self, block: Block) -> None:
+        """Say what boilerplate the block is in."""
+        if self.regions:
+            block.boilerplate = True
+            block.navigation = any(navigation for _, navigation in self.regions)
+            block.regions = tuple(f"{element.tag} {element.get('class')}" for element, _ in self.regions)
+
     def _block(self, text: str, anchor: _Element, after: bool) -> Block:
         links = min(1.0, self.link_characters / max(len(text), 1))
-        text = self.delimiters.replace(text, self.slots)
-        block = Block(text, "p", anchor, after, links=links, boilerplate=self.boilerplate > 0,
-                      navigation=self.navigation > 0, post=self.post)
+        text = self.slots.without_copies(self.delimiters.replace(text, self.slots))
+        block = Block(text, "p", anchor, after, links=links, post=self.post)
+        self.mark(block)
         items = self.slots.get(text) if OPEN in text else []
         block.slots = any(not isinstance(item, str) for item in items)
         if len(items) == 1 and isinstance(items[0], CodeBlock) and PLACEHOLDER.fullmatch(text.strip()):
@@ -147,14 +182,14 @@ def fold(text: str) -> str:
     return text
 
 
-def read_blocks(root: _Element, delimiters: Delimiters, slots: Slots, posts: Mapping[_Element, int],
-                page: Page) -> list[Block]:
+def read_blocks(
+    root: _Element, delimiters: Delimiters, slots: Slots, posts: Mapping[_Element, int], page: Page
+) -> list[Block]:
     """Blocks below `root` in order. `posts`: elements that hold a post of a thread, and its index."""
     walk = _Walk(slots, delimiters)
     inline = _INLINE - {"span"} if "classifier" in page.words else _INLINE
     walker = etree.iterwalk(root, events=("start", "end"))
     large = _LARGE * _LENGTH(root)
-    regions: list[tuple[_Element, bool]] = []   # open boilerplate elements, and whether they are navigation
     owners: list[tuple[_Element, int]] = []
     for event, element in walker:
         tag = element.tag
@@ -177,13 +212,11 @@ def read_blocks(root: _Element, delimiters: Delimiters, slots: Slots, posts: Map
                 walk.link_depth += 1
             elif tag == "sup" or tag == "sub":
                 _open_script(element, walk)
-            elif tag == "span" and element.get("class") == "classifier":   # docutils: a parameter's type
+            elif tag == "span" and element.get("class") == "classifier":  # docutils: a parameter's type
                 walk.parts.append(" : ")
-            if is_boilerplate(element, tag) and (walk.boilerplate or _LENGTH(element) < large):
+            if is_boilerplate(element, tag) and (walk.regions or _LENGTH(element) < large):
                 navigation = tag in _NAVIGATION_TAGS or bool(_NAVIGATION.search(element.get("class") or ""))
-                regions.append((element, navigation))
-                walk.boilerplate += 1
-                walk.navigation += navigation
+                walk.regions.append((element, navigation))
             if block and tag in _LEAVES and _read_leaf(element, walk, inline):
                 walker.skip_subtree()
             else:
@@ -192,20 +225,33 @@ def read_blocks(root: _Element, delimiters: Delimiters, slots: Slots, posts: Map
             if tag == "a":
                 walk.link_depth = max(0, walk.link_depth - 1)
             elif tag == "sup" or tag == "sub":
-                walk.parts.append(element.attrib.pop("data-close", ""))
+                walk.close_script(element)
             elif block:
                 walk.flush()
                 _close_block(element, walk)
-            if regions and regions[-1][0] is element:
-                walk.navigation -= regions.pop()[1]
-                walk.boilerplate -= 1
+            if walk.regions and walk.regions[-1][0] is element:
+                walk.regions.pop()
             if owners and owners[-1][0] is element:
                 walk.flush()
                 walk.post = owners.pop()[1]
             if element is not root:
                 walk.add(element.tail, element, True)
     walk.flush()
+    _unmark_common(walk.blocks)
     return walk.blocks
+
+
+def _unmark_common(blocks: Sequence[Block]) -> None:
+    """What holds much of a page is no boilerplate, however it is called: `subscriber-only` may be every paragraph."""
+    sizes: Counter[str] = Counter()
+    for block in blocks:
+        for region in set(block.regions):
+            sizes[region] += len(block.text)
+    limit = _LARGE * sum(len(block.text) for block in blocks)
+    common = {region for region, size in sizes.items() if size > limit and not _COMMENTS.search(region)}
+    for block in blocks if common else ():
+        if block.regions and common.issuperset(block.regions):
+            block.boilerplate = block.navigation = False
 
 
 def _read_leaf(element: _Element, walk: _Walk, inline: frozenset[str]) -> bool:
@@ -288,14 +334,12 @@ def _data_table(table: _Element, walk: _Walk) -> Block | None:
     cells = [cell for row in rows for cell in row]
     first = next(cell for cell, length in zip(cells, lengths, strict=True) if length)
     text = "\n".join(lines)
-    return Block(
-        text, "table", first, False,
-        links=min(1.0, links),
-        boilerplate=walk.boilerplate > 0 or is_boilerplate(table, "table"),
-        navigation=walk.navigation > 0 or bool(_NAVIGATION.search(table.get("class") or "")),
-        post=walk.post,
-        slots=OPEN in text,
-    )
+    block = Block(text, "table", first, False, links=min(1.0, links), post=walk.post, slots=OPEN in text)
+    walk.mark(block)
+    if is_boilerplate(table, "table"):
+        block.boilerplate = True
+        block.navigation |= bool(_NAVIGATION.search(table.get("class") or ""))
+    return block
 
 
 def _cell(cell: _Element, walk: _Walk) -> str:
@@ -314,7 +358,7 @@ def _cell(cell: _Element, walk: _Walk) -> str:
                 walk.parts.append(element.text)
         else:
             if element.tag in ("sup", "sub"):
-                walk.parts.append(element.attrib.pop("data-close", ""))
+                walk.close_script(element)
             if element.tail:
                 walk.parts.append(element.tail)
     text = walk.delimiters.replace(fold("".join(walk.parts)), walk.slots)

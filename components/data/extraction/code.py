@@ -15,36 +15,57 @@ from components.data.extraction.slots import OPEN, Slots
 _TAGS = ("pre", "code", "tt", "kbd", "samp", "listing", "xmp", "textarea", "table")
 _WIDGETS = re.compile(
     r"syntaxhighlighter|crayon-syntax|ltx_listing|CodeMirror-code|(?:^|\s)de1(?:$|\s)|code-view|linenums|hljs-ln|"
-    r"(?:^|\s)dp-\w|ace_text-layer|view-lines|enlighter-code")   # of elements that hold code without being any of these
-_IN_TABLE = etree.XPath("boolean(.//pre or .//code or .//td[contains(@class, 'code')])")
+    r"(?:^|\s)dp-\w|ace_text-layer|view-lines|enlighter-code|geshifilter-|w3-code|(?:^|\s)fragment(?:$|\s)"
+)  # of elements that hold code without being any of these
+_LINE_DIVS = etree.XPath("boolean(./div[@class='line'])")
+_STYLED = etree.XPath(
+    "//div[contains(@style, 'white-space') and contains(@style, 'mono')] | "
+    "//p[contains(@style, 'white-space') and contains(@style, 'mono')]"
+)
+_PREFORMATTED = re.compile(r"white-space:\s*pre\s*(?:;|$)", re.I)
+_IN_TABLE = etree.XPath("boolean(@class = 'code' or .//pre or .//code or .//td[contains(@class, 'code')])")
 _MATH = re.compile(
     r"(?:^|\s)(?:math|js-render-math|math-inline|math-block|math-display|katex|language-math|"
-    r"tex2jax_process)(?:\s|$)")
+    r"tex2jax_process)(?:\s|$)"
+)
 _GUTTER = re.compile(
     r"(?:^|\s)(?:[\w-]*gutter[\w-]*|[\w-]*line[_-]?num[\w-]*|[\w-]*lineno[\w-]*|blob-num|hljs-ln-n\w*|ln|"
     r"lnt|lnos|crayon-nums?|"
-    r"pre-numbering|rownumber|ltx_tag_listingline)(?:\s|$)", re.I)
+    r"pre-numbering|rownumber|ltx_tag_listingline)(?:\s|$)",
+    re.I,
+)
 _CONTROL = re.compile(
-    r"(?:^|[\s_-])(?:copy\w*|btn\w*|button\w*|clipboard\w*|toolbar|lang-label|code-lang|headerlink)(?:$|[\s-])", re.I)
+    r"(?:^|[\s_-])(?:copy\w*|btn\w*|button\w*|clipboard\w*|toolbar|tools|lang-label|code-lang|headerlink)(?:$|[\s-])",
+    re.I,
+)
 _SPECIAL = etree.XPath(
     ".//*[self::br or self::div or self::li or self::p or self::tr or self::button or self::sup or self::img or "
+    "self::textarea or "
     "@data-line-number or @unselectable or contains(@class, 'line') or contains(@class, 'ln') or "
     "contains(@class, 'gutter') or contains(@class, 'num') or contains(@class, 'copy') or contains(@class, "
     "'button') or "
-    "contains(@class, 'toolbar') or contains(@class, 'prompt') or contains(@style, 'user-select') or "
+    "contains(@class, 'tool') or contains(@class, 'prompt') or contains(@style, 'user-select') or "
     "contains(@class, 'headerlink')]"
 )
+_PRE = frozenset(["pre", "listing", "xmp", "textarea"])
+_FLUSH = re.compile(r"^[^\s]", re.M)
+_SPACE_AFTER_NUMBER = re.compile("^[ \\xa0]", re.M)
+_SPACES = re.compile("[ \\t\\n]+")
 _INLINE = frozenset(["code", "tt", "kbd", "samp"])
 _LINE_CLASSES = frozenset(["line", "code-line", "token-line", "view-line", "cl", "crayon-line", "ltx_listingline"])
 _LINES = {"div", "li", "p", "tr", "ol", "ul", "table", "tbody"}
+_CODE_TABLE = re.compile(r"highlight|code|syntax|hljs|rouge|lntable")
 _LANGUAGE = re.compile(
     r"(?:^|\s)(?:language-|lang-|lang:|highlight-source-|highlight-text-|highlight-|brush:\s*|"
-    r"prettyprint lang-|code-|"
+    r"prettyprint lang-|code-|geshifilter-|"
     r"sourceCode |src-|listing-|hljs language-|EnlighterJSRAW-|mw-highlight-lang-|"
-    r"cm-s-)([A-Za-z0-9+#.-]{1,24})", re.I)
+    r"cm-s-)([A-Za-z0-9+#.-]{1,24})",
+    re.I,
+)
 _BARE = re.compile(
     r"(?:^|\s)(?:hljs|sourceCode|prettyprint|programlisting|src|highlight|brush|codehilite|code|chroma|"
-    r"shiki)(?:\s|$)")
+    r"shiki)(?:\s|$)"
+)
 _LANGUAGES = (
     "python python3 ipython3 py pycon javascript js typescript ts tsx jsx java c cpp c++ csharp cs c# go golang rust "
     "ruby rb php perl swift kotlin scala haskell hs lua r matlab octave julia fortran pascal ada lisp clojure scheme "
@@ -55,28 +76,58 @@ _LANGUAGES = (
     "graphql protobuf solidity cuda glsl http text plaintext"
 )
 _KNOWN = frozenset(_LANGUAGES.split())
-_NO_LANGUAGE = frozenset([
-    "default", "none", "text", "plaintext", "plain", "nohighlight", "no-highlight", "auto", "source", "block",
-    "snippet",
-    "wrapper",
-])
-_AMBIGUOUS = ("code-", "highlight-", "src-", "cm-s-")   # prefixes that stand before much else than languages
+_NO_LANGUAGE = frozenset(
+    [
+        "default",
+        "none",
+        "text",
+        "plaintext",
+        "plain",
+        "nohighlight",
+        "no-highlight",
+        "auto",
+        "source",
+        "block",
+        "snippet",
+        "wrapper",
+    ]
+)
+_AMBIGUOUS = (
+    "code-",
+    "highlight-",
+    "src-",
+    "cm-s-",
+    "sourcecode",
+)  # prefixes that stand before much else than languages
 _ALIASES = {
-    "py": "python", "python3": "python", "ipython3": "python", "js": "javascript", "ts": "typescript", "c++": "cpp",
-    "golang": "go", "rb": "ruby", "hs": "haskell", "shell": "bash", "sh": "bash", "yml": "yaml", "c#": "csharp",
+    "py": "python",
+    "python3": "python",
+    "ipython3": "python",
+    "js": "javascript",
+    "ts": "typescript",
+    "c++": "cpp",
+    "golang": "go",
+    "rb": "ruby",
+    "hs": "haskell",
+    "shell": "bash",
+    "sh": "bash",
+    "yml": "yaml",
+    "c#": "csharp",
     "cs": "csharp",
 }
 _NUMBERED = re.compile(r"[ \t]*(\d{1,5})(?:[.:|]|(?=\s|$))[ \t]?(.*)")
 _DIGITS = re.compile(r"[\d\s.:]+")
 _PROMPT = re.compile(
-    r"(?:>>>|\.\.\.|In \[\d+\]:|\$|irb\([^)]*\)[^>]*>|mysql>|postgres=[#>]|sqlite>|julia>|ghci>|scala>)(?: |$)")
-MAX_INLINE = 200   # characters of inline code
+    r"(?:>>>|\.\.\.|In \[\d+\]:|\$|irb\([^)]*\)[^>]*>|mysql>|postgres=[#>]|sqlite>|julia>|ghci>|scala>)(?: |$)"
+)
+MAX_INLINE = 200  # characters of inline code
 
 
 def replace_code(root: _Element, page: Page, slots: Slots) -> None:
     """Replace code below `root` by placeholders, in place: blocks in a `div`, inline code where it stands."""
     gone: set[_Element] = set()
-    for element in _candidates(root, page):
+    for candidate in _candidates(root, page):
+        element = _whole(candidate)
         if element in gone or element.getparent() is None or _MATH.search(element.get("class") or ""):
             continue
         block = _read(element)
@@ -96,12 +147,28 @@ def replace_code(root: _Element, page: Page, slots: Slots) -> None:
                 element.set("data-block", "code")
 
 
+def _whole(element: _Element) -> _Element:
+    """The element, or its parent where that is a block with a `code` a line."""
+    following = element.getnext()
+    parent = element.getparent()
+    if element.tag != "code" or parent is None or following is None or following.tag != "br" or len(parent) < 5:
+        return element
+    pieces = [parent.text, *(child.tail for child in parent)]
+    lines = all(child.tag in ("code", "br") for child in parent) and not any(
+        piece and piece.strip() for piece in pieces
+    )
+    return parent if lines else element
+
+
 def _candidates(root: _Element, page: Page) -> list[_Element]:
     """What may be code, outer elements first."""
     tags: tuple[str, ...] = _TAGS
     widgets = {value for value in page.classes if _is_widget(value)}
-    if widgets:
-        tags = (*_TAGS, "div", "ol", "ul")
+    styled: set[_Element] = set()
+    if "white-space" in page.source and "mono" in page.source:
+        styled = {element for element in _STYLED(root) if _PREFORMATTED.search(element.get("style", ""))}
+    if widgets or styled:
+        tags = (*_TAGS, "div", "ol", "ul", "p")
     found = []
     for element in root.iter(*tags):
         tag = element.tag
@@ -112,8 +179,10 @@ def _candidates(root: _Element, page: Page) -> list[_Element]:
             classes = element.get("class") or ""
             if "code" not in classes and "brush" not in classes:
                 continue
-        elif tag in ("div", "ol", "ul") and element.get("class") not in widgets:
-            continue
+        elif tag in ("div", "ol", "ul", "p") and element not in styled:
+            classes = element.get("class") or ""
+            if classes not in widgets or ("fragment" in classes and not _LINE_DIVS(element)):
+                continue
         found.append(element)
     return found
 
@@ -136,8 +205,12 @@ def _read(element: _Element) -> CodeBlock | str | None:
     text = _text(element)
     if tag in _INLINE:
         stripped = text.strip()
-        if "\n" not in stripped or (len(stripped) <= MAX_INLINE and not _class_language(element.get("class") or "")
-                                    and element.find(".//br") is None and "\n " not in stripped):
+        if "\n" not in stripped or (
+            len(stripped) <= MAX_INLINE
+            and not _class_language(element.get("class") or "")
+            and element.find(".//br") is None
+            and "\n " not in stripped
+        ):
             stripped = " ".join(stripped.split())
             return stripped if OPEN not in stripped else None
     return _block(element, text)
@@ -173,9 +246,14 @@ def _text(element: _Element) -> str:
     lines = {node for node in special if node.tag in _LINES}
     if "\n" not in plain.strip():
         lines.update(node for node in special if _is_line(node))
-    folded = element.tag == "code" and element.find(".//br") is not None   # outside pre, only `br` breaks lines
+    breaks = [node for node in special if node.tag == "br"]
+    # outside pre only `br` breaks lines; inside, editors put one before every newline
+    folded = bool(breaks) and (
+        element.tag not in _PRE or all((node.tail or "").startswith("\n") for node in breaks[:-1])
+    )
+    spaced = folded and "\xa0" in plain and element.tag not in _PRE  # and only these spaces count
     text = ""
-    starts: list[int] = []   # where the text of each open element begins
+    starts: list[int] = []  # where the text of each open element begins
     walker = etree.iterwalk(element, events=("start", "end"))
     for event, node in walker:
         piece = ""
@@ -196,12 +274,16 @@ def _text(element: _Element) -> str:
                 piece = node.tail or ""
                 if node in lines and not piece.strip():
                     piece = ""
+        if spaced:
+            piece = _SPACES.sub(" ", piece)
+            piece = piece.lstrip(" ") if not text or text.endswith("\n") else piece
         text += piece.lstrip("\n") if folded else piece
-    return text
+    numbered = any(node.text and node.text.strip().isdigit() for node in skipped)
+    return _SPACE_AFTER_NUMBER.sub("", text) if numbered and not _FLUSH.search(text) else text
 
 
 def _is_gutter(node: _Element) -> bool:
-    if node.tag in ("button", "img"):
+    if node.tag in ("button", "img", "textarea"):
         return True
     classes = node.get("class") or ""
     style = (node.get("style") or "").replace(" ", "")
@@ -221,8 +303,10 @@ def _table(table: _Element) -> str | None:
     rows = [row for row in table.iter("tr") if row.find("td") is not None]
     lines: list[str] = []
     gutters = 0
+    named = bool(_CODE_TABLE.search(table.get("class") or ""))
     for row in rows:
-        cells = [cell for cell in row if cell.tag == "td"]
+        cells = [cell for cell in row if cell.tag in ("td", "th")]
+        named = named or cells[0].get("class") == "code"
         kept = []
         for cell in cells:
             text = "".join(cell.itertext())
@@ -234,7 +318,7 @@ def _table(table: _Element) -> str | None:
         if len(kept) > 1:
             return None
         lines.append(_text(kept[0]).strip("\n") if kept else "")
-    if not gutters and not re.search(r"highlight|code|syntax|hljs|rouge|lntable", table.get("class") or ""):
+    if not gutters and not named:
         return None
     return "\n".join(lines) if any(lines) else None
 
@@ -249,23 +333,25 @@ def _language(element: _Element) -> str:
             nodes.append(ancestor)
             ancestor = ancestor.getparent()
     for node in nodes:
-        for name in ("data-lang", "data-language", "lang", "data-code-language"):
+        for name in ("data-lang", "data-language", "lang", "data-code-language", "data-enlighter-language"):
             value = (node.get(name) or "").lower()
             if value in _KNOWN:
                 return _ALIASES.get(value, value)
-        language = _class_language(node.get("class") or "")
+        classes = f"{node.get('class') or ''} {node.get('data-syntaxhighlighter-params') or ''}"
+        language = _class_language(classes, bare=node.tag in ("pre", "code"))
         if language:
             return language
     return ""
 
 
-def _class_language(classes: str) -> str:
+def _class_language(classes: str, bare: bool = False) -> str:
+    """The language that classes name; `bare`: also without a prefix and without a highlighter's class beside it."""
     for match in _LANGUAGE.finditer(classes):
         name = match[1].lower().rstrip(".-")
         ambiguous = match[0].strip().lower().startswith(_AMBIGUOUS)
         if name not in _NO_LANGUAGE and (name in _KNOWN or not ambiguous):
             return _ALIASES.get(name, name)
-    if _BARE.search(classes):
+    if bare or _BARE.search(classes):
         for word in classes.lower().split():
             if word in _KNOWN and word not in _NO_LANGUAGE:
                 return _ALIASES.get(word, word)

@@ -16,43 +16,22 @@ from lxml.etree import _Element
 from resiliparse.extract.html2text import extract_plain_text
 
 from components.data.extraction.blocks import Block
+from components.data.extraction.labels import CONTACT, CREDIT, ENDS, is_date_line, is_label_text
 
 _MARK = re.compile("\ue002([0-9]+)\ue003")
-# a whole block that is a label of the site, in the languages most sites are in
-_LABELS = re.compile(
-    r"(?:advertise?ment|report this ad|sponsored.*|share(?: this| on| it)?.{0,20}|tweet|print|e-?mail|follow us.*|"
-    r"sign up.*|subscribe.*|read (?:more|next|also).*|continue reading.*|see also:.*|more (?:from|on|in|about) .*|"
-    r"(?:related|recommended|suggested|trending|popular|more|latest|further) (?:articles?|posts?|stor(?:y|ies)|"
-    r"searches|topics|news|reading|links|coverage|content).*|(?:topics|tags|tagged|categor(?:y|ies)|filed under|"
-    r"posted (?:in|by|on|at)|published(?: on| at| by)?|last (?:updated|modified)|updated|written by|by line)\b.*|"
-    r"by [A-Z][\w.'’-]+(?: [A-Z][\w.'’-]+){0,3}(?:,.*)?|"
-    r"\d* ?(?:comments?|replies|responses)(?: \(\d+\))?|leave a (?:comment|reply).*|\(?no comments.*|copyright.*|"
-    r"all rights reserved.*|©.*|terms (?:&|and|of) .*|privacy policy.*|powered by.*|back to top|skip to .*|"
-    r"loading.*|\d+ (?:shares?|likes?|views?|min(?:ute)?s?(?: read)?)|log ?in.*|about the author.*|click here.*|"
-    r"(?:photo|image|picture|foto|bild|photograph|video|quelle|source|credit)s?(?: credit)?(?: by)?\s*[:/].{0,80}|"
-    r"anzeige|werbung|teilen|drucken|kommentare?.*|weiterlesen.*|mehr zum thema.*|lesen sie (?:auch|mehr).*|"
-    r"verwandte (?:artikel|beiträge|themen).*|das könnte (?:sie|dich) .*|schlagwörter.*|schlagworte.*|"
-    r"veröffentlicht (?:am|in|von).*|aktualisiert.*|zuletzt (?:aktualisiert|geändert).*|(?:artikel|beitrag) teilen.*|"
-    r"lire aussi.*|à lire aussi.*|publié le.*|partager.*|sur le même sujet.*|"
-    r"le puede interesar.*|te puede interesar.*|lea también.*|lee también.*|compartir.*|publicado (?:el|en|por).*|"
-    r"artículos relacionados.*|noticias relacionadas.*|leia também.*|compartilh.*|leggi anche.*|condividi.*|"
-    r"читайте также.*|поделиться.*|相关阅读.*|相关文章.*|分享到.*|関連記事.*)", re.I)
-_ENDS = re.compile(
-    r"(?:related|recommended|you (?:may|might) (?:also )?(?:like|enjoy)|more (?:from|stories|articles|posts|news)|"
-    r"read (?:more|next)|leave a (?:comment|reply)|\d* ?comments?|about the author|share this|tags?|"
-    r"verwandte|ähnliche|weitere (?:artikel|beiträge|themen|infos|informationen)|mehr zum thema|zum weiterlesen|"
-    r"auch interessant|das könnte|kommentare?|über den autor|à lire|articles liés|artículos relacionados|"
-    r"noticias relacionadas|te puede interesar)\b.{0,60}", re.I)   # headings after which an article is over
-_CREDIT = re.compile(r"^\s*(?:©|\(c\)|foto|photo|bild|image)\b|(?:©|\bfotos?:|\bphoto:|\bcredit:|getty images|"
-                     r"/reuters|/afp|/dpa|\(ap\b)", re.I)
-_LEAST = 200       # characters; less than this kept, and the page is read by link density alone
-_MISSED = 1500    # characters of prose
+_LEAST = 200  # characters; less than this kept, and the page is read by link density alone
+_MISSED = 1500  # characters of prose
 _CLIMB = 2
+_STOPS, _CLOSING = ".!?。！？…:", " \"'”’»)]”」"
 _CONTENT = re.compile(
     r"(?:^|[\s_-])(?:article|post|entry|story|page|main|markdown|mw-parser|document|doc|lesson|chapter)[_-]?"
     r"(?:body|content|text|output)(?:$|[\s_-])|"
-    r"(?:^|\s)(?:markdown|rst-content|body|document|content)(?:$|\s)|articleBody", re.I)
-_MAIN_SHARE = 0.75   # of the kept characters that the main container holds
+    r"(?:^|\s)(?:markdown|rst-content|body|document|content)(?:$|\s)|articleBody",
+    re.I,
+)
+_CAPTION = re.compile(r"caption|img_?-?desc|photo-?desc|image-?desc|picture-?desc", re.I)
+_MAIN_SHARE = 0.75  # of the kept characters that the main container holds
+_ARTICLE_SHARE = 0.5  # and of those that markup calls an article
 
 
 def choose(root: _Element, blocks: Sequence[Block]) -> list[bool]:
@@ -61,20 +40,25 @@ def choose(root: _Element, blocks: Sequence[Block]) -> list[bool]:
     keep = [index in voted and not _is_link_list(block) for index, block in enumerate(blocks)]
     for is_chaff in (lambda block: block.navigation, _is_label):
         firm = [wanted and not is_chaff(block) for block, wanted in zip(blocks, keep, strict=True)]
-        if _characters(blocks, firm) > 0.6 * _characters(blocks, keep):   # else the whole page sits in such an element
+        if _characters(blocks, firm) > 0.6 * _characters(blocks, keep):  # else the whole page sits in such an element
             keep = firm
     kept = _characters(blocks, keep)
     if _is_missed(blocks, keep):
         keep = _by_prose(blocks)
     elif kept < _LEAST:
-        wide = [keep[index] or not (block.boilerplate or _is_link_list(block)) for index, block in enumerate(blocks)]
+        wide = [
+            wanted or not (block.boilerplate or _is_link_list(block) or _is_label(block))
+            for block, wanted in zip(blocks, keep, strict=True)
+        ]
         if _characters(blocks, wide) > 2 * kept:
-            return wide
-        return keep if any(keep) else [not block.navigation for block in blocks]
+            keep = wide
+        elif not any(keep):
+            return [not block.navigation for block in blocks]
     is_prose = not any(block.slots for block in blocks)
     _take_back(blocks, keep)
     if is_prose:
-        _trim(blocks, keep)
+        _drop_captions(blocks, keep)
+    _trim(blocks, keep)
     _fit_headings(blocks, keep)
     return keep
 
@@ -94,8 +78,12 @@ def _is_prose(block: Block) -> bool:
 def _by_prose(blocks: Sequence[Block]) -> list[bool]:
     """Everything that is no boilerplate in the deepest element that holds most of the prose."""
     container = _container(blocks, [_is_prose(block) for block in blocks])
-    return [not (block.boilerplate or _is_link_list(block) or _is_label(block))
-            and container is not None and _is_within(block.home, container) for block in blocks]
+    return [
+        not (block.boilerplate or _is_link_list(block) or _is_label(block))
+        and container is not None
+        and _is_within(block.home, container)
+        for block in blocks
+    ]
 
 
 def _votes(root: _Element, blocks: Sequence[Block]) -> set[int]:
@@ -117,7 +105,7 @@ def _is_label(block: Block) -> bool:
         return False
     if block.boilerplate and (len(block.text) < 140 or block.links > 0.3) and block.prefix != "# ":
         return True
-    return len(block.text) < 100 and bool(_LABELS.fullmatch(block.text))
+    return is_label_text(block.text)
 
 
 def _characters(blocks: Sequence[Block], keep: Sequence[bool]) -> int:
@@ -143,8 +131,12 @@ def _take_back(blocks: Sequence[Block], keep: list[bool]) -> None:
             continue
         beside = _parent(block) in homes
         prose = beside and len(block.text) >= 60 and block.links < 0.3 and first < index
-        between = first < index < last and block.links < 0.5 and block.kind != "heading" and (
-            beside or len(block.text) >= 60 or block.kind in ("item", "table"))
+        between = (
+            first < index < last
+            and block.links < 0.5
+            and block.kind != "heading"
+            and (beside or len(block.text) >= 60 or block.kind in ("item", "table"))
+        )
         if block.kind == "code" or block.slots or prose or between:
             keep[index] = True
 
@@ -156,19 +148,56 @@ def _parent(block: Block) -> _Element:
 
 
 def _trim(blocks: Sequence[Block], keep: list[bool]) -> None:
-    """An article without formulas and code: no captions and credits of pictures, nothing after its end."""
+    """What stands around an article: dates and names above its first paragraph, everything after its end."""
+    running = [wanted and _is_running(block) for block, wanted in zip(blocks, keep, strict=True)]
+    if not any(running):
+        return
+    first, last = running.index(True), len(running) - 1 - running[::-1].index(True)
+    headings = [index for index in range(first) if keep[index] and blocks[index].kind == "heading"]
     for index, block in enumerate(blocks):
-        if keep[index] and block.kind == "p" and len(block.text) < 300:
-            keep[index] = not (_in_caption(block) or (len(block.text) < 150 and _CREDIT.search(block.text)))
+        if not keep[index] or block.slots or block.kind not in ("p", "item"):
+            continue
+        if index < first:
+            before_title = bool(headings) and index < headings[-1] and len(block.text) < 60
+            keep[index] = not (before_title or is_date_line(block.text) or (len(block.text) < 40 and block.links > 0.3))
+        elif index >= last - 1 and len(block.text) < 250 and CONTACT.search(block.text) and index > first:
+            keep[index] = False
+        elif index > last:
+            keep[index] = not is_date_line(block.text)
+    _cut_end(blocks, keep)
+
+
+def _is_running(block: Block) -> bool:
+    """Whether a block is a sentence at least."""
+    return (
+        block.kind in ("p", "quote")
+        and len(block.text) >= 40
+        and (len(block.text) >= 120 or block.text.rstrip(_CLOSING)[-1:] in _STOPS or block.text[-1] in _STOPS)
+    )
+
+
+def _cut_end(blocks: Sequence[Block], keep: list[bool]) -> None:
     total = _characters(blocks, keep)
     seen = 0
     for index, block in enumerate(blocks):
         if not keep[index]:
             continue
-        seen += len(block.text)
-        if block.kind == "heading" and seen > 0.6 * total and _ENDS.fullmatch(block.text):
+        if (
+            block.kind == "heading"
+            and seen > 0.6 * total
+            and ENDS.fullmatch(block.text)
+            and not any(later.slots for later, wanted in zip(blocks[index:], keep[index:], strict=True) if wanted)
+        ):
             keep[index:] = [False] * (len(keep) - index)
             return
+        seen += len(block.text)
+
+
+def _drop_captions(blocks: Sequence[Block], keep: list[bool]) -> None:
+    """An article without formulas and code: no captions and credits of pictures."""
+    for index, block in enumerate(blocks):
+        if keep[index] and block.kind == "p" and len(block.text) < 300:
+            keep[index] = not (_in_caption(block) or (len(block.text) < 150 and CREDIT.search(block.text)))
 
 
 def _in_caption(block: Block) -> bool:
@@ -176,7 +205,7 @@ def _in_caption(block: Block) -> bool:
     for _ in range(3):
         if home is None:
             return False
-        if home.tag in ("figcaption", "figure") or "caption" in (home.get("class") or ""):
+        if home.tag in ("figcaption", "figure") or _CAPTION.search(home.get("class") or ""):
             return True
         home = home.getparent()
     return False
@@ -186,12 +215,14 @@ def _fit_headings(blocks: Sequence[Block], keep: list[bool]) -> None:
     """A heading goes with what follows it."""
     first = keep.index(True) if True in keep else 0
     for index in range(len(blocks) - 2, -1, -1):
-        if blocks[index].kind == "heading" and keep[index + 1] and index >= first:
-            keep[index] = keep[index] or (blocks[index].links < 0.9 and not blocks[index].boilerplate
-                                          and not _is_label(blocks[index]))
+        if blocks[index].kind == "heading" and keep[index + 1] and index >= first - 1:
+            keep[index] = keep[index] or (
+                blocks[index].links < 0.9 and not blocks[index].boilerplate and not _is_label(blocks[index])
+            )
+    start = next((index for index, block in enumerate(blocks) if keep[index] and block.kind != "heading"), 0)
     for index, block in enumerate(blocks):
-        if block.kind == "heading" and keep[index] and not any(keep[index + 1 : index + 3]):
-            keep[index] = False
+        if block.kind == "heading" and keep[index] and index > start and not any(keep[index + 1 : index + 3]):
+            keep[index] = False  # a heading of what went; those above all text are the title
 
 
 def _container(blocks: Sequence[Block], keep: Sequence[bool]) -> _Element | None:
@@ -207,7 +238,13 @@ def _container(blocks: Sequence[Block], keep: Sequence[bool]) -> _Element | None
                 weights[element] += len(block.text)
                 depths[element] = len(chain) - height
     holders = [element for element, weight in weights.items() if weight >= total * _MAIN_SHARE]
-    container = max(holders, key=lambda element: depths[element], default=None)
+    articles = [
+        element
+        for element, weight in weights.items()
+        if weight >= total * _ARTICLE_SHARE
+        and (element.tag == "article" or "articleBody" in (element.get("itemprop") or ""))
+    ]
+    container = max(articles or holders, key=lambda element: depths[element], default=None)
     return None if container is None else _widened(container)
 
 

@@ -16,18 +16,21 @@ from components.data.extraction.scan import Page
 from components.data.extraction.slots import OPEN, Slots
 from components.data.extraction.tex import strip_wrapping, surely_tex
 
+_STRING = r"""(?:"(?:[^"\\\n]|\\.){1,40}"|'(?:[^'\\\n]|\\.){1,40}')"""
 _PAIRS = re.compile(
-    r"""(inlineMath|displayMath)["']?\s*[:=]\s*(?:\{[^{}]{0,100}?\[\+\]["']?\s*:\s*)?"""
-    r"""(\[\s*\[.{0,500}?\]\s*,?\s*\])""", re.S)
-_PAIR = re.compile(r"""\[\s*(["'])(.{1,40}?)\1\s*,\s*(["'])(.{1,40}?)\3\s*\]""")
+    r"""(inlineMath|displayMath|delimiters)["']?\s*[:=]\s*(?:\{[^{}]{0,100}?\[\+\]["']?\s*:\s*)?"""
+    rf"""(\[(?:\s*\[\s*{_STRING}\s*,\s*{_STRING}\s*\]\s*,?(?:\s*//.*)?)+\s*\])"""
+)  # `delimiters` of AsciiMath
+_PAIR = re.compile(rf"({_STRING})\s*,\s*({_STRING})\s*\]")
 _KATEX = re.compile(
-    r"""\{\s*["']?left["']?\s*:\s*(["'])(.{1,40}?)\1\s*,\s*["']?right["']?\s*:\s*(["'])(.{1,40}?)\3([^{}]{0,100})\}""")
+    r"""\{\s*["']?left["']?\s*:\s*(["'])(.{1,40}?)\1\s*,\s*["']?right["']?\s*:\s*(["'])(.{1,40}?)\3([^{}]{0,100})\}"""
+)
 _ENVIRONMENTS = "equation|align|alignat|flalign|gather|multline|eqnarray|displaymath|aligned|split|math"
 _TAGS = re.compile(r"\[(itex|imath|tex|math|latex|inlinemath)\](.+?)\[/\1\]", re.S | re.I)
 _WORDPRESS = re.compile(r"\$latex\s+(.+?)(?<!\\)\$", re.S)
 _BARE_DOLLARS = re.compile(r"(?<![\\$\w])\$(?=[^\s$])([^$\n]{1,300}?)(?<=[^\s\\$])\$(?![\d$])")
-Rule = tuple[re.Pattern[str], bool, str, bool]   # pattern, display, origin, whether its content must look like TeX
-LONGEST = 5000   # characters in a delimited formula
+Rule = tuple[re.Pattern[str], bool, str, bool]  # pattern, display, origin, whether its content must look like TeX
+LONGEST = 5000  # characters in a delimited formula
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Delimiters:
     """The patterns of a page, in the order they are tried."""
 
     patterns: tuple[Rule, ...]
-    hints: tuple[str, ...]   # a text with none of these has no formula
+    hints: tuple[str, ...]  # a text with none of these has no formula
 
     def replace(self, text: str, slots: Slots) -> str:
         """`text` with its delimited formulas as placeholders."""
@@ -84,8 +87,8 @@ def read_delimiters(page: Page) -> Delimiters:
 def _configured(html: str) -> list[tuple[str, str, bool]]:
     found = []
     for option, pairs in _PAIRS.findall(html) if "Math" in html else []:
-        for _, left, _, right in _PAIR.findall(pairs):
-            found.append((_unescape(left), _unescape(right), option == "displayMath"))
+        for left, right in _PAIR.findall(pairs):
+            found.append((_unescape(left[1:-1]), _unescape(right[1:-1]), option == "displayMath"))
     for _, left, _, right, rest in _KATEX.findall(html) if "left" in html and "right" in html else []:
         found.append((_unescape(left), _unescape(right), "true" in rest))
     return list(dict.fromkeys(item for item in found if item[0].strip() and item[1].strip()))
@@ -100,9 +103,9 @@ def _unescape(text: str) -> str:
 
 
 def _between(left: str, right: str) -> re.Pattern[str]:
-    if left == right == "$":   # not across escaped dollars, and no `$5 and $6`
+    if left == right == "$":  # not across escaped dollars, and no `$5 and $6`
         return re.compile(rf"(?<![\\$])\$(?!\$)((?:[^$\\]|\\.){{1,{LONGEST}}}?)\$(?!\$)", re.S)
     opening = re.escape(left) if left.startswith("\\") else rf"(?<!\\){re.escape(left)}"
     if left.startswith("\\") and len(left) == 2:
-        opening = rf"(?<!\\){re.escape(left)}"   # `\\[` is a line break in TeX
+        opening = rf"(?<!\\){re.escape(left)}"  # `\\[` is a line break in TeX
     return re.compile(rf"{opening}(.{{1,{LONGEST}}}?){re.escape(right)}", re.S)

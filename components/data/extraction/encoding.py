@@ -11,7 +11,7 @@ _BOMS = [(codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs
 _META = re.compile(rb"""<meta[^>]{0,300}?charset\s*=\s*["']?\s*([a-zA-Z0-9_:.-]{1,40})""", re.I)
 _XML = re.compile(rb"""^\s*<\?xml[^>]{0,200}?encoding\s*=\s*["']([a-zA-Z0-9_:.-]{1,40})""")
 _HEADER = re.compile(r"""charset\s*=\s*["']?\s*([a-zA-Z0-9_:.-]{1,40})""", re.I)
-_WRONG_SHARE = 0.001   # of replacement characters, from which a declared encoding is not believed
+_WRONG_SHARE = 0.001  # of replacement characters, from which a declared encoding is not believed
 
 
 def decode(html: bytes, content_type: str = "") -> str:
@@ -26,7 +26,7 @@ def decode(html: bytes, content_type: str = "") -> str:
             return html[len(mark) :].decode(encoding, "replace")
     try:
         text = html.decode("utf-8")
-        if not text.isascii() or b"\x1b" not in html:   # ISO-2022-JP is ASCII with escapes
+        if not text.isascii() or b"\x1b" not in html:  # ISO-2022-JP is ASCII with escapes
             return text if "\x00" not in text[:1000] else _decode_utf16(html)
     except UnicodeDecodeError:
         pass
@@ -52,7 +52,7 @@ def _decode_as(html: bytes, label: str) -> str:
         try:
             if name and codecs.lookup(name)._is_text_encoding:
                 return html.decode(name, "replace")
-        except (LookupError, UnicodeError):   # unknown; or one that cannot replace (idna)
+        except (LookupError, UnicodeError):  # unknown; or one that cannot replace (idna)
             continue
     return ""
 

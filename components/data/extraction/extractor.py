@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from html import escape
 
 from lxml import etree
 from lxml.etree import _Element
@@ -29,6 +30,7 @@ MAX_DEPTH = 600
 _LEAST_NOSCRIPT = 400
 _TOO_DEEP = etree.XPath(f"boolean({'/*' * (MAX_DEPTH + 1)})")
 _NODES = etree.XPath("count(//*)")
+_LATEX2HTML = re.compile(r"<!--\s*MATH\s([^<>]{1,5000}?)-->\s*<img\b[^>]{0,1000}>", re.I)  # TeX, and its picture
 _SUFFIX = re.compile(r"\s+(?:[|»·—–]|-|::)\s+")
 
 
@@ -76,6 +78,8 @@ def _parse(source: str) -> _Element:
         raise ExtractionError("too_large", f"{len(source)} characters")
     if not source.strip():
         raise ExtractionError("empty")
+    if "<!-- MATH" in source:
+        source = _LATEX2HTML.sub(_show_source, source)
     parser = etree.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, no_network=True, huge_tree=True)
     root = etree.fromstring(clean(source), parser)
     if root is None:
@@ -85,6 +89,10 @@ def _parse(source: str) -> _Element:
     if _NODES(root) > MAX_NODES:
         raise ExtractionError("too_many_elements", f"over {MAX_NODES}")
     return root
+
+
+def _show_source(match: re.Match[str]) -> str:
+    return f"<span class='math'>{escape(match[1])}</span>"
 
 
 def _open_noscript(root: _Element) -> None:

@@ -7,6 +7,7 @@ MathJax's output with their hidden copies), so that a formula comes out once.
 from __future__ import annotations
 
 import functools
+import json
 import re
 from collections.abc import Callable
 from urllib.parse import unquote, unquote_plus, urlsplit
@@ -15,40 +16,98 @@ from lxml import etree
 from lxml.etree import _Element
 
 from components.data.extraction.mathml import local_name, mathml_to_tex
+from components.data.extraction.rendered import rebuild
 from components.data.extraction.result import Formula
 from components.data.extraction.scan import FORMULA_DATA, Page
 from components.data.extraction.slots import OPEN, Slots
 from components.data.extraction.tex import maybe_tex, strip_wrapping, surely_tex, undelimit
 
-Found = tuple[str, bool, str]   # TeX, display, origin
+Found = tuple[str, bool, str]  # TeX, display, origin
 
 _WITH_VALUE = etree.XPath("//*[@data-value and contains(@class, 'ql-formula')]")
-_TAGS = ("math", "mml:math", "m:math", "mathml:math", "mjx-container", "d-math", "math-renderer", "tex-math",
-         "amp-mathml", "math-field", "tex", "latex", "inline-math", "la-tex")
-_MATHJAX_OUTPUT = re.compile(r"^(?:MathJax|MathJax_Display|MathJax_SVG|MathJax_SVG_Display|MathJax_CHTML|mjx-chtml|"
-                             r"MJXc-display|MathJax_MathML|MathJax_PHTML|MathJax_PlainSource|MathJax_Processed)$")
+_TAGS = (
+    "math",
+    "mml:math",
+    "m:math",
+    "mathml:math",
+    "mjx-container",
+    "d-math",
+    "math-renderer",
+    "tex-math",
+    "amp-mathml",
+    "math-field",
+    "tex",
+    "latex",
+    "inline-math",
+    "la-tex",
+    "var",
+)
+_MATHJAX_OUTPUT = re.compile(
+    r"^(?:MathJax|MathJax_Display|MathJax_SVG|MathJax_SVG_Display|MathJax_CHTML|mjx-chtml|"
+    r"MJXc-display|MathJax_MathML|MathJax_PHTML|MathJax_PlainSource|MathJax_Processed)$"
+)
 _CONTAINERS = {"katex-display", "katex", "mwe-math-element", "texhtml-katex", "math-katex", "ltx_Math"}
 _TEXT_CLASSES = {
-    "math", "tex", "latex", "TeX", "LaTeX", "math-container", "math-tex", "arithmatex", "mathjax", "MathJax_Preview",
-    "math-inline", "math-display", "math-block", "inline-math", "display-math", "js-render-math", "katex-src",
+    "math",
+    "tex",
+    "latex",
+    "TeX",
+    "LaTeX",
+    "math-container",
+    "math-tex",
+    "arithmatex",
+    "mathjax",
+    "MathJax_Preview",
+    "math-inline",
+    "math-display",
+    "math-block",
+    "inline-math",
+    "display-math",
+    "js-render-math",
+    "katex-src",
     "mathtex",
-    "tex2jax_process", "inline-formula", "disp-formula", "inline-equation", "display-equation", "formula", "equation",
-    "language-math", "tex-math", "mathjax-inline", "mathjax-block", "jax", "math-formula", "latex-formula",
-    "tex-formula", "nolink-math", "mathquill", "mathquill-embedded-latex", "texmath", "wp-katex-eq", "katex-eq",
-    "math_inline", "math_display", "tex-span",
+    "tex2jax_process",
+    "inline-formula",
+    "disp-formula",
+    "inline-equation",
+    "display-equation",
+    "formula",
+    "equation",
+    "language-math",
+    "tex-math",
+    "mathjax-inline",
+    "mathjax-block",
+    "jax",
+    "math-formula",
+    "latex-formula",
+    "tex-formula",
+    "nolink-math",
+    "mathquill",
+    "mathquill-embedded-latex",
+    "texmath",
+    "wp-katex-eq",
+    "katex-eq",
+    "math_inline",
+    "math_display",
+    "tex-span",
 }
-_PLAIN_CLASSES = frozenset(["formula", "equation", "tex", "latex", "math"])   # whose TeX may be a mere letter
+_PLAIN_CLASSES = frozenset(["formula", "equation", "tex", "latex", "math"])  # whose TeX may be a mere letter
 _DISPLAY_CLASSES = re.compile(r"display|block|disp-|katex-eq-block|ltx_equation", re.I)
 _IMAGE_CLASSES = re.compile(r"math|\btex\b|latex|equation|formula|wiris", re.I)
 _IMAGE_URL = re.compile(
     r"codecogs|mathtex|mimetex|latex2png|texrender|forkosh|latex\.php|chart\.(?:apis\.)?google|googleapis\.com/chart|"
     r"render/math|/equation\?|upmath|s2cms|quicklatex|math\.now\.sh|/latex|/tex/|tex\.cgi|/math/render|"
     r"eq\.latex|/svg\.image|"
-    r"/gif\.latex|/png\.latex|/svg\.latex|texify|latexmath|wikimedia\.org/api/rest_v1/media/math", re.I)
+    r"/gif\.latex|/png\.latex|/svg\.latex|texify|latexmath|wikimedia\.org/api/rest_v1/media/math",
+    re.I,
+)
 _IMAGE_HINTS = ("tex", "math", "chart", "equation", "s2cms", "forkosh", "codecogs")
 _SOURCES = ("src", "data-src", "data-lazy-src", "data-original")
 _IMAGE_OPTIONS = re.compile(r"^(?:\\(?:dpi\{\d+\}|[bf]g_\w+|inline|large|Large|small|huge|fn_\w+|displaystyle)\s*)+")
 _QUERY = re.compile(r"[?&](?:tex|latex|math|chl|eq|equation|formula|from|expr|code|t|l)=([^&#]+)", re.I)
+_JSON = re.compile(r'"(?:persistentExpression|latex|tex|formula|equation|expression)"\s*:\s*("(?:[^"\\]|\\.)*")')
+_NUMBERS = etree.XPath(".//*[contains(@class, 'eqno') or contains(@class, 'equation-number')]")
+_COPIED = re.compile(r"\n\s*\n")  # between what is left of elements that were stripped to their text
 _WIRIS = str.maketrans("«»¨§´", "<>\"&'")
 _PARSER = etree.HTMLParser(encoding="utf-8", no_network=True, huge_tree=False)
 
@@ -58,7 +117,8 @@ def _is_candidate(classes: str) -> bool:
     """Whether a class attribute may be that of a formula."""
     words = classes.split()
     return not (_TEXT_CLASSES.isdisjoint(words) and _CONTAINERS.isdisjoint(words)) or any(
-        _MATHJAX_OUTPUT.match(word) for word in words)
+        _MATHJAX_OUTPUT.match(word) for word in words
+    )
 
 
 @functools.lru_cache(maxsize=512)
@@ -110,7 +170,7 @@ def replace_formulas(root: _Element, page: Page, slots: Slots) -> None:
         if element in gone or element.getparent() is None:
             continue
         found = _read(element)
-        if found is None or OPEN in found[0]:   # code inside: no formula
+        if found is None or OPEN in found[0]:  # code inside: no formula
             continue
         gone.update(element.iter())
         tex, display, origin = found
@@ -142,7 +202,7 @@ def _read(element: _Element) -> Found | None:
 
 
 def _math(math: _Element) -> Found | None:
-    display = math.get("display") == "block" or math.get("mode") == "display"
+    display = math.get("display") == "block" or math.get("mode") == "display" or "display" in (math.get("class") or "")
     for child in math.iter():
         if local_name(child) == "annotation" and "tex" in (child.get("encoding") or "").lower():
             tex, wide, _ = undelimit("".join(child.itertext()))
@@ -152,7 +212,7 @@ def _math(math: _Element) -> Found | None:
     if alttext and maybe_tex(alttext):
         return alttext, display or wide, "mathml alttext"
     tex = mathml_to_tex(math)
-    if not tex and math.text and maybe_tex(math.text):   # TeX written straight into <math>
+    if not tex and math.text and maybe_tex(math.text):  # TeX written straight into <math>
         tex, wide, _ = undelimit("".join(math.itertext()))
     return (tex, display or wide, "mathml") if tex else None
 
@@ -186,7 +246,7 @@ def _rendered(element: _Element) -> Found | None:
         if sibling.tag == "script" and (sibling.get("type") or "").startswith("math/"):
             return "", False, "rendered"
         sibling = sibling.getnext()
-    if element.find(".//script[@type]") is not None:   # a wrapper around output and source
+    if element.find(".//script[@type]") is not None:  # a wrapper around output and source
         return None
     display = element.get("display") == "true" or bool(_DISPLAY_CLASSES.search(element.get("class") or ""))
     for node in element.iter():
@@ -198,7 +258,11 @@ def _rendered(element: _Element) -> Found | None:
             found = _parse_mathml(mathml) if mathml else _math(node) if local_name(node) == "math" else None
             if found:
                 return found[0], display or found[1], "rendered mathml"
-    return None
+            if "mjx-math" in (node.get("class") or "") and node.get("aria-label"):  # MathJax 2, drawn by a server
+                return undelimit(node.get("aria-label", ""))[0], display, "rendered source"
+    rebuilt = rebuild(element)
+    tex = "" if rebuilt is None else mathml_to_tex(rebuilt)
+    return (tex, display, "rendered") if tex else None
 
 
 def _container(element: _Element, classes: list[str]) -> Found | None:
@@ -212,6 +276,9 @@ def _container(element: _Element, classes: list[str]) -> Found | None:
             around = parent.get("class") or "" if parent is not None else ""
             display = display or found[1] or "katex-display" in around
             return found[0], display, "katex" if "katex" in " ".join(classes) else found[2]
+        if node.get("class") == "katex-mathml" and len(node) == 0:  # MathML stripped to its text; the source is last
+            tex = _COPIED.split((node.text or "").strip())[-1]
+            return (tex, display, "katex") if tex else None
     return _data(element, classes)
 
 
@@ -224,6 +291,9 @@ def _data(element: _Element, classes: list[str]) -> Found | None:
             found = _parse_mathml(value.translate(_WIRIS) if "«" in value else value)
             if found:
                 return found
+        if name == "data-attrs":
+            inside = _JSON.search(value)
+            value, classes = (json.loads(inside[1]), [*classes, "display-math"]) if inside else ("", classes)
         tex, display, delimited = undelimit(value)
         if delimited or surely_tex(tex) or ((not _TEXT_CLASSES.isdisjoint(classes) or "ql-formula" in classes) and tex):
             return tex, display or any(_DISPLAY_CLASSES.search(word) for word in classes), "attribute"
@@ -235,6 +305,9 @@ def _text(element: _Element, name: str, classes: list[str]) -> Found | None:
     tagged = name in _TAGS
     if not tagged and _TEXT_CLASSES.isdisjoint(classes):
         return None
+    for number in _NUMBERS(element) if len(element) else ():
+        number.clear(keep_tail=True)
+        number.tag = "wbr"
     if any(child.tag not in ("br", "wbr") for child in element) and name not in ("math-renderer", "d-math"):
         children = {child.tag for child in element}
         if not children <= {"br", "wbr", "span", "code"} or element.find(".//*[@class]") is not None:
@@ -243,6 +316,8 @@ def _text(element: _Element, name: str, classes: list[str]) -> Found | None:
     if len(text) > 20_000:
         return None
     tex, display, delimited = undelimit(text)
+    if name == "var" and not surely_tex(tex):
+        return None
     if not tex or not (delimited or maybe_tex(tex)) or "\\)" in tex or ("$" in tex and not delimited):
         return None
     strong = tagged or delimited or surely_tex(tex) or not _PLAIN_CLASSES.isdisjoint(classes)
@@ -261,7 +336,7 @@ def _svg(svg: _Element) -> Found | None:
 
 
 def _image(image: _Element) -> Found | None:
-    alt = " ".join((image.get("alt") or image.get("title") or "").split())
+    alt = " ".join((image.get("alt") or image.get("title") or "").split()).removeprefix("LaTeX: ")
     classes = image.get("class") or ""
     sources = [source for name in _SOURCES if (source := image.get(name)) and not source.startswith("data:")]
     source = next(filter(_IMAGE_URL.search, sources), "")

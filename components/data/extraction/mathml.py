@@ -9,16 +9,29 @@ from lxml.etree import _Element
 
 from components.data.extraction.symbols import ACCENTS, FUNCTIONS, SYMBOLS
 
-MAX_DEPTH = 60   # of nested MathML; deeper formulas are flattened to their text
+MAX_DEPTH = 60  # of nested MathML; deeper formulas are flattened to their text
 
 _SKIPPED = {"annotation", "annotation-xml", "mphantom", "mprescripts", "none", "maligngroup", "malignmark"}
 _LARGE = {"∑", "∏", "∐", "∫", "∬", "∭", "∮", "⋂", "⋃", "⋁", "⋀", "⨁", "⨂", "lim", "max", "min", "sup", "inf"}
 _VARIANTS = {
-    "bold": "mathbf", "double-struck": "mathbb", "script": "mathcal", "bold-script": "mathcal", "fraktur": "mathfrak",
-    "normal": "mathrm", "sans-serif": "mathsf", "monospace": "mathtt", "bold-italic": "boldsymbol",
+    "bold": "mathbf",
+    "double-struck": "mathbb",
+    "script": "mathcal",
+    "bold-script": "mathcal",
+    "fraktur": "mathfrak",
+    "normal": "mathrm",
+    "sans-serif": "mathsf",
+    "monospace": "mathtt",
+    "bold-italic": "boldsymbol",
 }
-_LETTERS = {"DOUBLE-STRUCK": "mathbb", "SCRIPT": "mathcal", "FRAKTUR": "mathfrak", "BOLD": "mathbf",
-            "SANS-SERIF": "mathsf", "MONOSPACE": "mathtt"}
+_LETTERS = {
+    "DOUBLE-STRUCK": "mathbb",
+    "SCRIPT": "mathcal",
+    "FRAKTUR": "mathfrak",
+    "BOLD": "mathbf",
+    "SANS-SERIF": "mathsf",
+    "MONOSPACE": "mathtt",
+}
 
 
 def mathml_to_tex(math: _Element) -> str:
@@ -81,7 +94,7 @@ def _symbol(character: str) -> str:
     if character.isascii():
         return "\\" + character if character in "#$%&_{}" else character
     name = unicodedata.name(character, "")
-    if name.startswith("MATHEMATICAL "):   # 𝔸, 𝐱, …: the letter in a TeX alphabet
+    if name.startswith("MATHEMATICAL "):  # 𝔸, 𝐱, …: the letter in a TeX alphabet
         plain = unicodedata.normalize("NFKC", character)
         for style, command in _LETTERS.items():
             if style in name:
@@ -220,9 +233,25 @@ def _styled(element: _Element, depth: int) -> str:
 
 
 _RULES: dict[str, Callable[[_Element, int], str]] = {
-    "mi": _identifier, "mn": _number, "mo": _operator, "mtext": _mtext, "ms": _mtext, "mspace": _space,
-    "mfrac": _fraction, "msqrt": lambda element, depth: f"\\sqrt{{{_row(element, depth)}}}", "mroot": _root,
-    "msub": _scripts, "msup": _scripts, "msubsup": _scripts,
-    "munder": _under_over, "mover": _under_over, "munderover": _under_over, "mmultiscripts": _multiscripts,
-    "mfenced": _fenced, "mtable": _table, "menclose": _enclosed, "semantics": _semantics, "mstyle": _styled,
+    "mi": _identifier,
+    "mn": _number,
+    "mo": _operator,
+    "mtext": _mtext,
+    "ms": _mtext,
+    "mspace": _space,
+    "mfrac": _fraction,
+    "msqrt": lambda element, depth: f"\\sqrt{{{_row(element, depth)}}}",
+    "mroot": _root,
+    "msub": _scripts,
+    "msup": _scripts,
+    "msubsup": _scripts,
+    "munder": _under_over,
+    "mover": _under_over,
+    "munderover": _under_over,
+    "mmultiscripts": _multiscripts,
+    "mfenced": _fenced,
+    "mtable": _table,
+    "menclose": _enclosed,
+    "semantics": _semantics,
+    "mstyle": _styled,
 }

@@ -12,19 +12,62 @@ from lxml import etree
 from lxml.etree import _Element
 
 FORMULA_DATA = (
-    "data-tex", "data-latex", "data-formula", "data-math", "data-equation", "data-katex", "data-expr", "data-mathml",
-    "data-original-tex", "data-math-tex", "data-tex-source", "data-latex-code", "data-mathjax-latex", "data-asciimath",
-    "data-eqn", "data-mjx-latex", "data-latex-source", "data-equation-content")
-_TOLD = frozenset(["style", "hidden", "role", *FORMULA_DATA])
+    "data-tex",
+    "data-latex",
+    "data-formula",
+    "data-math",
+    "data-equation",
+    "data-katex",
+    "data-expr",
+    "data-mathml",
+    "data-original-tex",
+    "data-math-tex",
+    "data-tex-source",
+    "data-latex-code",
+    "data-mathjax-latex",
+    "data-asciimath",
+    "data-eqn",
+    "data-mjx-latex",
+    "data-latex-source",
+    "data-equation-content",
+    "data-attrs",
+)
+# attributes whose values name parts of a page as classes do
+_NAMING = frozenset(
+    [
+        "data-area",
+        "data-component",
+        "data-testid",
+        "data-module",
+        "data-widget-type",
+        "data-type",
+        "data-ad",
+        "data-name",
+        "itemprop",
+    ]
+)
+_ROLES = {
+    "navigation": "",
+    "complementary": "sidebar",
+    "contentinfo": "footer",
+    "search": "search",
+    "dialog": "modal",
+    "alertdialog": "modal",
+    "toolbar": "toolbar",
+    "menu": "menu",
+    "menubar": "menu",
+    "tablist": "menu",
+}
+_TOLD = frozenset(["style", "hidden", "role", "data-nosnippet", *_NAMING, *FORMULA_DATA])
 _HIDING = re.compile(r"display:\s*none|visibility:\s*hidden", re.I)
 _ENGINES = ("mathjax", "katex", "latex", "jsmath", "tex2jax", "asciimath", "mathml", "rendermath")
 _ASCIIMATH = ("sciimath", "sciiMath", "ASCIIMathML", "AM_CHTML", "AM_HTMLorMML", "AM_SVG", "mml-am", "-am_", "AM-MML")
 _HIDDEN_CLASSES = frozenset(["MathJax_Preview", "mw-editsection", "headerlink", "katex-html"])
-_LONG_SCRIPT = 60_000   # characters; longer scripts are programs and data, no configuration
+_LONG_SCRIPT = 60_000  # characters; longer scripts are programs and data, no configuration
 
 
 _PRUNABLE = frozenset(["nav", "aside", "div", "ul", "ol", "section", "footer", "header", "table"])
-_LINK_SHARE = 0.6   # of the characters of a boilerplate element, white space included
+_LINK_SHARE = 0.6  # of the characters of a boilerplate element, white space included
 _STRING = etree.XPath("string(.)", smart_strings=False)
 _LENGTH = etree.XPath("string-length(.)")
 _BOILERPLATE_TAGS = frozenset(["nav", "aside", "footer", "form", "menu"])
@@ -37,15 +80,19 @@ _BOILERPLATE = re.compile(
     r"widget|widgets|login|signup|sign-up|search\w*|copyright|credits?|caption-?credit|(?:most-?)?popular|cta|recirc\w*|"
     r"trending|overlay|lightbox|player|vjs|videos?|video-\w*|off-?screen|time-?stamp|date-?line|published?|topics|"
     r"categor(?:y|ies)|cat-links|read-?(?:more|next|also)|follow\w*|jump-?links?|catlinks|mw-editsection|headerlink|"
-    r"noprint|outbrain|taboola|most-?read|hidden|d-none|toolbar|dropdown|alerts?|notice|donat\w*|rating|ratings|votes?|"
+    r"outbrain|taboola|most-?read|hidden|d-none|toolbar|dropdown|alerts?|notice|donat\w*|rating|ratings|votes?|"
     r"reviews?|contact-?box|info-?box|fact-?box|print-?only|skip-?link|skip-?to\w*|teasers?|more-?(?:posts|stories|"
     r"articles|news|links)|next-?post\w*|prev-?post\w*|post-?navigation|article-?nav\w*|language-?\w*switch\w*|"
-    r"last-?(?:modified|updated)|actions?|button|btn|icon|metadata|[at]?mbox\w*|feedback|survey|tooltip|breaking\w*|ticker)(?:$|[\s_-])|"
+    r"last-?(?:modified|updated)|actions?|button|btn|icon|metadata|no-?snippet|no-?content|no-?print|hidden-?print|print-?none|"
+    r"speechify-ignore|[at]?mbox\w*|feedback|survey|tooltip|breaking\w*|ticker)(?:$|[\s_-])|"
     # anywhere
     r"side-?bar|breadcrumb|footer|related-?(?:posts?|articles?|stor|content|links?|news|topics|items)|(?:^|\s)related|"
-    r"recommend|advertis|sponsor|cookie|consent|newsletter|subscri|screen-?reader|visually-?hidden|masthead|"
-    r"site-?header|page-?header|paywall|gdpr|addtoany|sharedaddy|jp-relatedposts|addthis", re.I)
-_NEVER = re.compile(r"(?:^|\s)(?:has|no|with|without|is)-\S+|(?:^|\s)\S+-enabled", re.I)   # says what a page has
+    r"recommend|advertis|sponsor|cookie|consent|newsletter|subscri(?!ber-(?:only|preview|content|premium)|bed)|screen-?reader|visually-?hidden|masthead|"
+    r"site-?header|page-?header|paywall|gdpr|addtoany|sharedaddy|jp-relatedposts|addthis",
+    re.I,
+)
+_BODY = re.compile(r"(?:^|[\s_-])(?:article|entry|post|story)[_-]?(?:body|content|text)(?:$|[\s_-])|articleBody", re.I)
+_NEVER = re.compile(r"(?:^|\s)(?:has|no|with|without|is)-\S+|(?:^|\s)\S+-enabled", re.I)  # says what a page has
 
 
 @dataclass(frozen=True)
@@ -55,9 +102,9 @@ class Page:
 
     source: str
     classes: frozenset[str]
-    words: frozenset[str]   # of all classes
+    words: frozenset[str]  # of all classes
     hidden: tuple[_Element, ...]
-    data: tuple[_Element, ...]   # elements with one of `FORMULA_DATA`
+    data: tuple[_Element, ...]  # elements with one of `FORMULA_DATA`
     scripts: str
     asciimath: bool
 
@@ -84,13 +131,14 @@ def scan(root: _Element, source: str) -> Page:
                 classes.add(element.get("class", ""))
             elif name in _TOLD:
                 if name == "style":
-                    unseen = _HIDING.search(element.get("style", "")[:2000])
-                else:
-                    unseen = name == "hidden" or (name == "role" and element.get("role") == "navigation")
-                if unseen:
+                    if _HIDING.search(element.get("style", "")[:2000]):
+                        hidden.append(element)
+                elif name == "hidden" or (name == "role" and element.get("role") == "navigation"):
                     hidden.append(element)
-                elif name.startswith("data-"):
+                elif name in FORMULA_DATA:
                     data.append(element)
+                else:
+                    _name(element, name)
     for element in pruned:
         element.clear(keep_tail=True)
     words = frozenset(word for value in classes for word in _words(value))
@@ -103,7 +151,20 @@ def scan(root: _Element, source: str) -> Page:
     return Page(source, frozenset(classes), words, tuple(hidden), tuple(data), scripts, asciimath)
 
 
-@functools.lru_cache(maxsize=16_384)   # a site repeats its few hundred classes on every page
+def _name(element: _Element, attribute: str) -> None:
+    """Add to an element's classes what another attribute says against it."""
+    value = element.get(attribute) or ""
+    if attribute == "role":
+        word = _ROLES.get(value, "")
+    elif attribute == "data-nosnippet":
+        word = "nosnippet"
+    else:
+        word = value if len(value) < 40 and _names_boilerplate(value) else ""
+    if word:
+        element.set("class", f"{element.get('class') or ''} {word}")
+
+
+@functools.lru_cache(maxsize=16_384)  # a site repeats its few hundred classes on every page
 def _words(value: str) -> tuple[str, ...]:
     return tuple(value.split()) if len(value) < 2000 else ()
 
@@ -128,13 +189,13 @@ def is_boilerplate(element: _Element, tag: str) -> bool:
         return False
     classes, name = element.get("class"), element.get("id")
     if classes and _names_boilerplate(classes):
-        return True   # an id may be a heading's words: `related-functions` is a section like any other
+        return True  # an id may be a heading's words: `related-functions` is a section like any other
     return bool(name) and tag not in ("section", "span", "a") and len(name) <= 24 and _names_boilerplate(name)
 
 
 @functools.lru_cache(maxsize=16_384)
 def _names_boilerplate(words: str) -> bool:
-    return bool(_BOILERPLATE.search(_NEVER.sub("", words)))
+    return bool(_BOILERPLATE.search(_NEVER.sub("", words))) and not _BODY.search(words)
 
 
 def _of_classes(root: _Element, words: tuple[str, ...]) -> list[_Element]:

@@ -13,13 +13,16 @@ from components.data.extraction.result import CodeBlock, Formula
 
 OPEN, CLOSE = "\ue000", "\ue001"
 PLACEHOLDER = re.compile("\ue000([0-9]+)\ue001")
+_NEIGHBOURS = re.compile("\ue000([0-9]+)\ue001(?= ?\ue000([0-9]+)\ue001)")
 _CONTROLS = bytes(c for c in range(0x20) if c not in b"\t\n\r") + b"\x7f"
 _PRIVATE = re.compile("[\ue000-\uf8ff\ufdd0-\ufdef\ufffe\uffff\x80-\x84\x86-\x9f]")
-_OURS = [chr(code).encode() for code in range(0xE000, 0xE008)]   # what this package marks text with
+_OURS = [chr(code).encode() for code in range(0xE000, 0xE008)]  # what this package marks text with
 _REFERENCE = re.compile(r"&#(?:[xX]0*([0-9a-fA-F]{1,6})|0*([0-9]{1,7}));?")
 # those that can name a character that may not be there: 0 to 31, 127, and 55296 (0xd800) on
-_SUSPICIOUS = re.compile(r"&#(?:[xX]0*(?:[0-9a-fA-F]{1,2}(?![0-9a-fA-F])|[d-fD-F]|[0-9a-fA-F]{5})|"
-                         r"0*(?:[0-9]{1,2}(?![0-9])|127|5[5-9]|6[0-9]|[0-9]{6}))")
+_SUSPICIOUS = re.compile(
+    r"&#(?:[xX]0*(?:[0-9a-fA-F]{1,2}(?![0-9a-fA-F])|[d-fD-F]|[0-9a-fA-F]{5})|"
+    r"0*(?:[0-9]{1,2}(?![0-9])|127|5[5-9]|6[0-9]|[0-9]{6}))"
+)
 
 
 @dataclass
@@ -36,6 +39,17 @@ class Slots:
     def get(self, text: str) -> list[Formula | CodeBlock | str]:
         """The items whose placeholders stand in `text`."""
         return [self.items[int(number)] for number in PLACEHOLDER.findall(text)]
+
+    def without_copies(self, text: str) -> str:
+        """`text` without a formula that stands twice with nothing between: an image and its source, say."""
+        return _NEIGHBOURS.sub(self._once, text) if CLOSE in text else text
+
+    def _once(self, match: re.Match[str]) -> str:
+        first, second = self.items[int(match[1])], self.items[int(match[2])]
+        if isinstance(first, Formula) and isinstance(second, Formula):
+            copies = "".join(first.tex.split()) == "".join(second.tex.split())
+            return "" if copies and len(first.tex) > 1 else match[0]
+        return match[0]
 
 
 def clean(html: str) -> bytes:
@@ -58,4 +72,4 @@ def _allowed_reference(match: re.Match[str]) -> str:
     code = int(match[1], 16) if match[1] else int(match[2])
     if code > 0x10FFFF or 0xD800 <= code <= 0xDFFF or (code < 0x20 and code not in (9, 10, 13)) or code == 0x7F:
         return ""
-    return "" if code > 0x9F and _PRIVATE.match(chr(code)) else match[0]   # 0x80 to 0x9f mean Windows-1252 in HTML
+    return "" if code > 0x9F and _PRIVATE.match(chr(code)) else match[0]  # 0x80 to 0x9f mean Windows-1252 in HTML

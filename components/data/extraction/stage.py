@@ -92,9 +92,20 @@ def _report(counts: Counter[str], outputs: Outputs) -> None:
         there, kept = counts[f"{name}_in_html"], counts[f"{name}_in_text"]
         rows.append([what, there, kept, f"{kept / there:.1%}" if there else "none there"])
     report.table("Survival", ["", "in the HTML", "in the text", "share"], rows)
-    names = ["pages", "documents", "rejected", "characters", "documents_with_formulas", "formulas",
-             "documents_with_code", "code_blocks", "threads", "posts", "formulas_outside_content",
-             "code_blocks_outside_content"]
+    names = [
+        "pages",
+        "documents",
+        "rejected",
+        "characters",
+        "documents_with_formulas",
+        "formulas",
+        "documents_with_code",
+        "code_blocks",
+        "threads",
+        "posts",
+        "formulas_outside_content",
+        "code_blocks_outside_content",
+    ]
     report.table("Counts", ["", "number"], [[name.replace("_", " "), counts[name]] for name in names])
     for title, prefix in (("Formulas by their markup", "formulas."), ("Threads by software", "threads.")):
         shares = {name.removeprefix(prefix): float(n) for name, n in sorted(counts.items()) if name.startswith(prefix)}

@@ -36,7 +36,7 @@ def strip_wrapping(tex: str) -> str:
     """Without CDATA marks and WordPress's size parameters; on the fewest lines."""
     tex = _CDATA.sub("", tex) if "CDATA" in tex or "]]>" in tex else tex
     tex = _SIZES.sub("", tex) if "&" in tex else tex
-    return " ".join(tex.split()) if "%" not in tex else tex.strip()   # a TeX comment ends with its line
+    return " ".join(tex.split()) if "%" not in tex else tex.strip()  # a TeX comment ends with its line
 
 
 def surely_tex(text: str) -> bool:

@@ -49,59 +49,102 @@ def _software(name: str, hints: str, post: str, body: str = ".", attribute: str 
 
 
 _STACK_EXCHANGE = _software(
-    "stackexchange", "js-post-body post-text s-prose",
+    "stackexchange",
+    "js-post-body post-text s-prose",
     f"//div[@id='question' or {_has('question', 'answer')}][.//*[{_has('js-post-body', 'post-text', 's-prose')}]]",
     f".//*[{_has('js-post-body', 'post-text', 's-prose')}]",
 )
 _FORUMS = [
-    _software("discourse", "cooked crawler-post",
-              f"//*[{_has('topic-body', 'topic-post', 'crawler-post')}]",
-              f".//*[{_has('cooked')} or (({_has('post')}) and @itemprop)]"),
-    _software("xenforo", "bbWrapper messageText",
-              f"//article[{_has('message', 'message--post')}] | //*[self::li or self::div][{_has('message')}]",
-              f".//*[{_has('message-body')}]//*[{_has('bbWrapper')}] | .//*[{_has('messageText')}]"),
-    _software("phpbb", "postbody",
-              f"//div[({_has('post')}) and .//*[{_has('postbody')}]] | "
-              f"//table[({_has('tablebg')}) and .//div[{_has('postbody')}]]",
-              f".//div[{_has('postbody')}]//div[{_has('content')}] | "
-              f".//div[({_has('postbody')}) and not(.//div[{_has('content')}])]"),
-    _software("phpbb 2", "postbody", f"//tr[td//*[self::span or self::td][{_has('postbody')}] and not(.//tr//tr)]",
-              f".//*[self::span or self::td][{_has('postbody')}]"),
+    _software(
+        "discourse",
+        "cooked crawler-post",
+        f"//*[{_has('topic-body', 'topic-post', 'crawler-post')}]",
+        f".//*[{_has('cooked')} or (({_has('post')}) and @itemprop)]",
+    ),
+    _software(
+        "xenforo",
+        "bbWrapper messageText",
+        f"//article[{_has('message', 'message--post')}] | //*[self::li or self::div][{_has('message')}]",
+        f".//*[{_has('message-body')}]//*[{_has('bbWrapper')}] | .//*[{_has('messageText')}]",
+    ),
+    _software(
+        "phpbb",
+        "postbody",
+        f"//div[({_has('post')}) and .//*[{_has('postbody')}]] | "
+        f"//table[({_has('tablebg')}) and .//div[{_has('postbody')}]]",
+        f".//div[{_has('postbody')}]//div[{_has('content')}] | "
+        f".//div[({_has('postbody')}) and not(.//div[{_has('content')}])]",
+    ),
+    _software(
+        "phpbb 2",
+        "postbody",
+        f"//tr[td//*[self::span or self::td][{_has('postbody')}] and not(.//tr//tr)]",
+        f".//*[self::span or self::td][{_has('postbody')}]",
+    ),
     _software("vbulletin", "", "//*[starts-with(@id, 'post_message_')]", attribute="post_message_"),
-    _software("vbulletin 5", "b-post js-post__content-text",
-              f"//*[{_has('b-post')}]", f".//*[{_has('js-post__content-text', 'b-post__content')}]"),
-    _software("smf", "post_wrapper windowbg", f"//div[{_has('post_wrapper')}] | //td[{_has('windowbg', 'windowbg2')}]",
-              f".//div[{_has('inner')}] | .//div[{_has('post')}][not(.//div[{_has('inner')}])]"),
+    _software(
+        "vbulletin 5",
+        "b-post js-post__content-text",
+        f"//*[{_has('b-post')}]",
+        f".//*[{_has('js-post__content-text', 'b-post__content')}]",
+    ),
+    _software(
+        "smf",
+        "post_wrapper windowbg",
+        f"//div[{_has('post_wrapper')}] | //td[{_has('windowbg', 'windowbg2')}]",
+        f".//div[{_has('inner')}] | .//div[{_has('post')}][not(.//div[{_has('inner')}])]",
+    ),
     _software("mybb", "post_body", f"//*[({_has('post_body')}) and starts-with(@id, 'pid_')]"),
     _software("fluxbb", "postmsg", f"//div[{_has('postmsg')}]", "."),
-    _software("invision", "cPost ipsComment", f"//article[{_has('cPost', 'ipsComment', 'ipsEntry')}]",
-              ".//*[@data-role='commentContent']"),
-    _software("invision 3", "post_block post_body", f"//div[{_has('post_block')}]",
-              f".//*[{_has('entry-content')}] | .//*[@itemprop='commentText']"),
+    _software(
+        "invision",
+        "cPost ipsComment",
+        f"//article[{_has('cPost', 'ipsComment', 'ipsEntry')}]",
+        ".//*[@data-role='commentContent']",
+    ),
+    _software(
+        "invision 3",
+        "post_block post_body",
+        f"//div[{_has('post_block')}]",
+        f".//*[{_has('entry-content')}] | .//*[@itemprop='commentText']",
+    ),
     _software("vanilla", "userContent", f"//*[({_has('userContent')}) and ({_has('Message')})]"),
     _software("nodebb", "", "//*[@component='post']", ".//*[@component='post/content']", attribute="component="),
     _software("flarum", "Post-body", f"//*[{_has('Post-body')}]"),
-    _software("bbpress", "bbp-reply-content bbp-topic-content",
-              f"//*[{_has('bbp-reply-content', 'bbp-topic-content')}]"),
+    _software(
+        "bbpress", "bbp-reply-content bbp-topic-content", f"//*[{_has('bbp-reply-content', 'bbp-topic-content')}]"
+    ),
     _software("wpforo", "wpforo-post-content", f"//*[{_has('wpforo-post-content')}]"),
     _software("khoros", "lia-message-body-content", f"//*[{_has('lia-message-body-content')}]"),
-    _software("question2answer", "qa-q-view-content qa-a-item-content",
-              f"//*[{_has('qa-q-view', 'qa-a-list-item')}]", f".//*[{_has('qa-q-view-content', 'qa-a-item-content')}]"),
-    _software("proboards", "message postbody",
-              "//tr[starts-with(@id, 'post-')]", f".//div[{_has('message')}]"),
-    _software("moodle", "forumpost forum-post-container", f"//*[{_has('forumpost', 'forum-post-container')}]",
-              f".//*[{_has('posting', 'post-content-container')}]"),
+    _software(
+        "question2answer",
+        "qa-q-view-content qa-a-item-content",
+        f"//*[{_has('qa-q-view', 'qa-a-list-item')}]",
+        f".//*[{_has('qa-q-view-content', 'qa-a-item-content')}]",
+    ),
+    _software("proboards", "message postbody", "//tr[starts-with(@id, 'post-')]", f".//div[{_has('message')}]"),
+    _software(
+        "moodle",
+        "forumpost forum-post-container",
+        f"//*[{_has('forumpost', 'forum-post-container')}]",
+        f".//*[{_has('posting', 'post-content-container')}]",
+    ),
     _software("aops", "cmty-post-body", f"//*[{_has('cmty-post-body')}]", f".//*[{_has('cmty-post-html')}] | ."),
     _software("hackernews", "commtext toptext", f"//*[{_has('commtext', 'toptext')}]"),
     _software("reddit", "usertext-body", f"//*[{_has('usertext-body')}]"),
-    _software("github", "js-comment-body",
-              f"//*[({_has('js-comment-body')}) and not(ancestor::*[{_has('js-comment-body')}])]"),
-    _software("schema.org", "",
-              "//*[contains(@itemtype, 'schema.org/Question') or contains(@itemtype, 'schema.org/Answer') or "
-              "contains(@itemtype, 'schema.org/DiscussionForumPosting') or "
-              "(contains(@itemtype, 'schema.org/Comment') and "
-              "ancestor::*[contains(@itemtype, 'DiscussionForumPosting')])]",
-              ".//*[@itemprop='text' or @itemprop='articleBody']", attribute="schema.org/"),
+    _software(
+        "github", "js-comment-body", f"//*[({_has('js-comment-body')}) and not(ancestor::*[{_has('js-comment-body')}])]"
+    ),
+    _software(
+        "schema.org",
+        "",
+        "//*[contains(@itemtype, 'schema.org/Question') or contains(@itemtype, 'schema.org/Answer') or "
+        "contains(@itemtype, 'schema.org/DiscussionForumPosting') or "
+        "(contains(@itemtype, 'schema.org/Comment') and "
+        "ancestor::*[contains(@itemtype, 'DiscussionForumPosting')])]",
+        ".//*[@itemprop='text' or @itemprop='articleBody']",
+        attribute="schema.org/",
+    ),
 ]
 _NOISE = etree.XPath(
     ".//*[contains(@class, 'signature') or contains(@class, 'Signature') or contains(@class, 'post-signature') or "
@@ -114,7 +157,7 @@ _NOISE = etree.XPath(
 _VOTES = etree.XPath(".//*[@itemprop='upvoteCount' or contains(@class, 'vote-count')]")
 _TEXT = etree.XPath("string-length(normalize-space(.))")
 _LEAST_POSTS = 2
-_LEAST_SHARE = 0.2   # of the page's characters; below it the posts are comments on something else
+_LEAST_SHARE = 0.2  # of the page's characters; below it the posts are comments on something else
 
 
 def find_thread(root: _Element, page: Page) -> ThreadMark | None:

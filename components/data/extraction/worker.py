@@ -21,7 +21,7 @@ import time
 from dataclasses import asdict
 from typing import IO, Any, BinaryIO, Self, cast
 
-WALL_FACTOR = 10   # wall time allowed per CPU time, on a busy machine
+WALL_FACTOR = 10  # wall time allowed per CPU time, on a busy machine
 Answer = dict[str, Any]
 
 
@@ -84,7 +84,7 @@ def _send(process: subprocess.Popen[bytes], data: bytes, seconds: float) -> bool
         if not select.select([], [stream], [], max(0.0, deadline - time.monotonic()))[1]:
             return False
         try:
-            view = view[stream.write(view[:65536]) :]   # a pipe that can take anything takes up to its free space
+            view = view[stream.write(view[:65536]) :]  # a pipe that can take anything takes up to its free space
         except BrokenPipeError:
             return False
     return True
@@ -130,7 +130,7 @@ def _extract(html: bytes, url: str, content_type: str) -> Answer:
     from components.data.extraction.encoding import decode
     from components.data.extraction.survival import measure
 
-    try:   # the border of a process: whatever a page does to a parser, the answer is a reason
+    try:  # the border of a process: whatever a page does to a parser, the answer is a reason
         extraction = extract(html, url, content_type)
         survival = measure(decode(html, content_type), extraction.text)
     except ExtractionError as error:
@@ -142,18 +142,20 @@ def _extract(html: bytes, url: str, content_type: str) -> Answer:
     origins: dict[str, int] = {}
     for formula in extraction.formulas:
         origins[formula.origin] = origins.get(formula.origin, 0) + 1
-    return {"document": {
-        "title": extraction.title,
-        "text": extraction.text,
-        "formulas": len(extraction.formulas),
-        "code_blocks": len(extraction.code_blocks),
-        "thread": extraction.thread is not None,
-        "posts": len(extraction.thread.posts) if extraction.thread else 0,
-        "software": extraction.thread.software if extraction.thread else "",
-        "origins": origins,
-        "losses": asdict(extraction.losses),
-        "survival": asdict(survival),
-    }}
+    return {
+        "document": {
+            "title": extraction.title,
+            "text": extraction.text,
+            "formulas": len(extraction.formulas),
+            "code_blocks": len(extraction.code_blocks),
+            "thread": extraction.thread is not None,
+            "posts": len(extraction.thread.posts) if extraction.thread else 0,
+            "software": extraction.thread.software if extraction.thread else "",
+            "origins": origins,
+            "losses": asdict(extraction.losses),
+            "survival": asdict(survival),
+        }
+    }
 
 
 def _answer(sink: BinaryIO, answer: Answer) -> None:

@@ -1,0 +1,650 @@
+# ruff: noqa: E501  (markup as platforms write it)
+"""Formulas and code in the markup of the platforms that hold most of them: each comes out once and exact."""
+
+from __future__ import annotations
+
+import pytest
+from test_extraction_code import CODE, LINES, SPANS, E
+from test_extraction_code import page as code_page
+from test_extraction_formulas import MATHJAX, page
+
+from components.data.extraction import extract
+
+NUMBERED = list(enumerate(LINES, 1))
+
+
+def nb(line: str) -> str:
+    return E(line).replace(" ", "&nbsp;")
+
+
+FORMULAS = {
+    "csdn": (
+        "<span class='katex--inline'><span class='katex'><span class='katex-mathml'>\n     \n      \n       \n        \n         x\n        \n        \n         i\n        \n       \n      \n      \n       x_i\n      \n     \n    </span><span class='katex-html'><span class='base'><span class='strut' style='height: 0.58056em;'></span><span class='mord mathnormal'>x</span><span class='msupsub'>i</span></span></span></span></span>",
+        "$x_i$",
+    ),
+    "csdn display": (
+        "<span class='katex--display'><span class='katex-display'><span class='katex'><span class='katex-mathml'>\n     \n      \n       \n        \n         f\n        \n        \n         (\n        \n        \n         x\n        \n        )\n       \n      \n      \n        f(x) = \\frac{1}{x} \n      \n     \n    </span><span class='katex-html'><span class='base'>f(x)</span></span></span></span></span>",
+        "$$f(x) = \\frac{1}{x}$$",
+    ),
+    "substack": (
+        """<div class="latex-rendered" data-attrs="{&quot;persistentExpression&quot;:&quot;\\\\sum_{i=1}^n x_i&quot;,&quot;id&quot;:&quot;ABCDEF&quot;}" data-component-name="LatexBlockToDOM"></div>""",
+        "$$\\sum_{i=1}^n x_i$$",
+    ),
+    "lesswrong": (
+        "<span class='mjpage'><span class='mjx-chtml'><span class='mjx-math' aria-label='\\frac{p}{q}'><span class='mjx-mrow' aria-hidden='true'><span class='mjx-mfrac'><span class='mjx-box'><span class='mjx-mi'><span class='mjx-char MJXc-TeX-math-I'>p</span></span></span></span></span></span></span><style>.mjx-chtml {display: inline-block}</style></span>",
+        "$\\frac{p}{q}$",
+    ),
+    "lesswrong display": (
+        "<span class='mjpage mjpage__block'><span class='mjx-chtml MJXc-display' style='text-align: center;'><span class='mjx-math' aria-label='a^2+b^2'><span class='mjx-mrow' aria-hidden='true'>a2</span></span></span></span>",
+        "$$a^2+b^2$$",
+    ),
+    "canvas": (
+        "<img class='equation_image' title='\\frac{1}{2}' src='/equation_images/%255Cfrac%257B1%257D%257B2%257D' alt='LaTeX: \\frac{1}{2}' data-equation-content='\\frac{1}{2}'>",
+        "$\\frac{1}{2}$",
+    ),
+    "canvas alt": (
+        "<img class='equation_image' src='/equation_images/%255Cfrac%257B1%257D%257B2%257D' alt='LaTeX: \\frac{1}{2}'>",
+        "$\\frac{1}{2}$",
+    ),
+    "moodle": (
+        "<img class='texrender' title='x_{2}' alt='x_{2}' src='https://m.org/filter/tex/pix.php/abc.gif'>",
+        "$x_{2}$",
+    ),
+    "moodle mathjax": (
+        "<span class='filter_mathjaxloader_equation'><span class='nolink'>\\( E = h\\nu \\)</span></span>",
+        "$E = h\\nu$",
+    ),
+    "springer": (
+        "<span class='mathjax-tex'>\\(\\alpha\\)</span> and <div id='Equ1' class='c-article-equation'><div class='c-article-equation__content'><span class='mathjax-tex'>$$\\begin{aligned} a = b \\end{aligned}$$</span></div><div class='c-article-equation__number'>(1)</div></div>",
+        ["$\\alpha$", "\\begin{aligned} a = b \\end{aligned}"],
+    ),
+    "iop": (
+        "<span class='inline-eqn'><span class='tex'><span class='texImage'><img src='eqn.gif' alt='$T_{c}$' align='top'></img></span><script type='math/tex'>T_{c}</script></span></span>",
+        "$T_{c}$",
+    ),
+    "wolfram": (
+        "<img src='/images/equations/Zeta/Inline1.svg' class='inlineformula' width='26' height='21' alt='zeta(s)'> for <img src='/images/equations/Zeta/N1.svg' class='numberedequation' alt=' zeta(s)=sum_(n=1)^infty1/(n^s). '>",
+        ["zeta(s)=sum_(n=1)^infty1/(n^s)."],
+    ),
+    "latex2html": (
+        '<!-- MATH\n $\\int_0^1 f$\n -->\n<IMG\n WIDTH="51" HEIGHT="31" ALIGN="MIDDLE" BORDER="0"\n SRC="img3.gif"\n ALT="$\\int_0^1 f$">',
+        "$\\int_0^1 f$",
+    ),
+    "latex2html no alt": ('<!-- MATH\n $\\sqrt{7}$\n -->\n<IMG\n WIDTH="51" SRC="img3.gif" ALT="img3">', "$\\sqrt{7}$"),
+    "latex2html display": (
+        '<DIV ALIGN="CENTER">\n<!-- MATH\n \\begin{equation}\nE = mc^2\n\\end{equation}\n -->\n<TABLE CELLPADDING="0" WIDTH="100%" ALIGN="CENTER"><TR VALIGN="MIDDLE"><TD NOWRAP ALIGN="CENTER"><IMG WIDTH="70" SRC="img5.gif" ALT="$\\displaystyle E = mc^2$"></TD><TD NOWRAP WIDTH="10" ALIGN="RIGHT">(1)</TD></TR></TABLE></DIV>',
+        "E = mc^2",
+    ),
+    "wikidot": (
+        "<span class='math-inline'>$\\pi_1(X)$</span> and <span class='equation-number'>(1)</span><div class='math-equation' id='equation-1'>\\begin{align} x=y \\end{align}</div>",
+        ["$\\pi_1(X)$", "\\begin{align} x=y \\end{align}"],
+    ),
+    "libretexts": ("\\( \\PageIndex{1} \\) and \\[ \\int x\\,dx \\label{1.1} \\]" + MATHJAX, ["\\int x\\,dx"]),
+    "openstax math": (
+        "<math xmlns='http://www.w3.org/1998/Math/MathML'><semantics><mrow><mrow><mi>f</mi><mo stretchy='false'>(</mo><mi>x</mi><mo stretchy='false'>)</mo><mo>=</mo><msqrt><mi>x</mi></msqrt></mrow></mrow><annotation-xml encoding='MathML-Content'><mrow><mi>f</mi></mrow></annotation-xml></semantics></math>",
+        "$f ( x ) = \\sqrt{x}$",
+    ),
+    "jax alttext": (
+        "<span class='MathJax_Preview'>[Math Processing Error]</span><script type='math/tex' id='m'>z^3</script>",
+        "$z^3$",
+    ),
+    "asciimath tick": (
+        "`sum_(i=1)^n i^3=((n(n+1))/2)^2`",
+        "$sum_(i=1)^n i^3=((n(n+1))/2)^2$",
+        "<script src='https://cdnjs.cloudflare.com/ajax/libs/mathjax/2.7.7/MathJax.js?config=AM_CHTML'></script>",
+    ),
+    "asciimath mj3": (
+        "`x^2 + 1`",
+        "$x^2 + 1$",
+        "<script>MathJax = {loader: {load: ['input/asciimath', 'output/chtml']}}</script><script src='https://cdn.jsdelivr.net/npm/mathjax@3/es5/startup.js'></script>",
+    ),
+    "asciimath delims": (
+        "!!sqrt(x)!!",
+        "$sqrt(x)$",
+        "<script>MathJax = {loader: {load: ['input/asciimath', 'output/chtml']}, asciimath: {delimiters: [['!!','!!']]}}</script><script src='https://cdn.jsdelivr.net/npm/mathjax@3/es5/startup.js'></script>",
+    ),
+    "asciimathml.js": ("amath x/y endamath and `a/b`", ["$a/b$"], "<script src='ASCIIMathML.js'></script>"),
+    "asciimath script": ("<script type='math/asciimath'>int_0^1 f(x)dx</script>", "$int_0^1 f(x)dx$"),
+    "asciimath span": ("<span class='asciimath'>`u^2`</span> <span class='AM'>`v^2`</span>", ["u^2", "v^2"]),
+    "asciidoctor": (
+        "<p>stem: \\$sqrt(4) = 2\\$ done</p><div class='stemblock'><div class='content'>\\$x = 1/2\\$</div></div>",
+        ["$sqrt(4) = 2$", "x = 1/2"],
+        "<script type='text/x-mathjax-config'>MathJax.Hub.Config({messageStyle: 'none', tex2jax: {inlineMath: [['\\\\(', '\\\\)']], displayMath: [['\\\\[', '\\\\]']], ignoreClass: 'nostem|nolatexmath'}, asciimath2jax: {delimiters: [['\\\\$', '\\\\$']], ignoreClass: 'nostem|noasciimath'}})</script><script src='https://cdnjs.cloudflare.com/ajax/libs/mathjax/2.7.9/MathJax.js?config=TeX-MML-AM_HTMLorMML'></script>",
+    ),
+    "jsmath": (
+        "<span class='math'>x \\in A</span><div class='math'>y \\notin B</div>",
+        ["$x \\in A$", "$$y \\notin B$$"],
+    ),
+    "custom mj2": (
+        "the value {{x+y}} and [[[\\frac12]]]",
+        ["$x+y$", "$$\\frac12$$"],
+        "<script type='text/x-mathjax-config'>MathJax.Hub.Config({tex2jax: {inlineMath: [['{{','}}']], displayMath: [['[[[',']]]']]}});</script><script src='MathJax.js'></script>",
+    ),
+    "custom single $": (
+        "value $x$ is $y+1$ ok",
+        ["$x$", "$y+1$"],
+        "<script type='text/x-mathjax-config'>MathJax.Hub.Config({\n  tex2jax: {\n    inlineMath: [ ['$','$'], [\"\\\\(\",\"\\\\)\"] ],\n processEscapes: true }\n});</script><script src='MathJax.js'></script>",
+    ),
+    "push": (
+        "value $p$ ok",
+        "$p$",
+        "<script>window.MathJax={tex:{inlineMath:{'[+]':[['$','$']]}}}</script><script src='https://cdn.jsdelivr.net/npm/mathjax@4/tex-chtml.js'></script>",
+    ),
+    "katex auto": (
+        "value $p_1$ and \\(q\\) and \\begin{equation}r\\end{equation} ok",
+        ["$p_1$", "$q$", "{equation}r"],
+        '<link href=\'katex.min.css\'><script defer src=\'auto-render.min.js\' onload=\'renderMathInElement(document.body,{delimiters:[{left:"$",right:"$",display:false},{left:"\\\\(",right:"\\\\)",display:false}]});\'></script>',
+    ),
+    "katex onload external": (
+        "a \\(q_1\\) b $$r$$",
+        ["$q_1$", "$$r$$"],
+        "<script defer src='https://cdn.jsdelivr.net/npm/katex@0.16/dist/contrib/auto-render.min.js' onload='renderMathInElement(document.body);'></script>",
+    ),
+    "hub external": (
+        "a $q$ b and $s+t$ c",
+        ["$q$", "$s+t$"],
+        "<script src='/assets/mathjax-config.js'></script>" + MATHJAX,
+    ),
+    "url tex": (
+        "<img src='https://math.now.sh?from=%5Clog%5Cprod'> and <img src='https://latex.codecogs.com/svg.image?a^2&plus;b^2'> <img src=\"https://i.upmath.me/svg/x%5E3\"> <img src='https://tex.s2cms.ru/svg/y%5E5'> <img src='http://www.sciweavers.org/upload/Tex2Img_123/eqn.png' alt='k_1'>",
+        ["\\log\\prod", "a^2+b^2", "x^3", "y^5"],
+    ),
+    "url tex2": (
+        "<img src='https://www.zhihu.com/equation?tex=a%2Bb%5C%5Cc'> <img src='/cgi-bin/mathtex.cgi?\\alpha_1'> <img src='https://mathtex.example.org/mathtex.cgi?\\small%20x_9'> <img src='/latexrender/pictures/ab.png' alt='w^{9}'><img src='https://chart.apis.google.com/chart?cht=tx&chf=bg,s,FFFFFF00&chl=q%5E%7B7%7D'>",
+        ["a+b\\\\c", "\\alpha_1", "x_9", "w^{9}", "q^{7}"],
+    ),
+    "data url": (
+        "<img class='ee_img tr_noresize' eeimg='1' src='data:image/png' data-formula='\\theta_4'> <span class='formula' data-latex='m_3'></span>",
+        ["\\theta_4", "m_3"],
+    ),
+    "bare": ("<math><mi>y</mi><mo>=</mo><msup><mi>x</mi><mn>2</mn></msup></math>", "$y = x^{2}$"),
+    "wiley": (
+        "<span class='fallback__mathEquation' data-altimg='/cms/a.gif'></span><math xmlns='http://www.w3.org/1998/Math/MathML' altimg='urn:x.gif' display='inline' location='graphic/x.gif' overflow='scroll'><mrow><mi>k</mi><mo linebreak='goodbreak'>=</mo><mn>3</mn></mrow></math>",
+        "$k = 3$",
+    ),
+    "mdpi": (
+        "<mml:math id='mm1'><mml:semantics><mml:mrow><mml:mi>σ</mml:mi><mml:mo>&lt;</mml:mo><mml:mn>0.5</mml:mn></mml:mrow></mml:semantics></mml:math>",
+        "$\\sigma < 0.5$",
+    ),
+    "mathjax-svg": (
+        "<mjx-container class='MathJax' jax='SVG'><svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 1 1'><g stroke='currentColor'><g data-mml-node='math'><g data-mml-node='msup'><g data-mml-node='mi'><use data-c='1D465' xlink:href='#MJX-1-TEX-I-1D465'></use></g><g data-mml-node='mn' transform='translate(605,363) scale(0.707)'><use data-c='32' xlink:href='#MJX-1-TEX-N-32'></use></g></g></g></g></svg></mjx-container>",
+        "$x^{2}$",
+    ),
+    "mathjax-chtml": (
+        "<mjx-container class='MathJax CtxtMenu_Attached_0' jax='CHTML'><mjx-math class='MJX-TEX' aria-hidden='true'><mjx-msub><mjx-mi class='mjx-i'><mjx-c class='mjx-c1D44E TEX-I'></mjx-c></mjx-mi><mjx-script style='vertical-align: -0.15em;'><mjx-mi class='mjx-i' size='s'><mjx-c class='mjx-c1D45B TEX-I'></mjx-c></mjx-mi></mjx-script></mjx-msub><mjx-mo class='mjx-n' space='4'><mjx-c class='mjx-c3D'></mjx-c></mjx-mo><mjx-mfrac space='4'><mjx-frac><mjx-num><mjx-nstrut></mjx-nstrut><mjx-mn class='mjx-n' size='s'><mjx-c class='mjx-c31'></mjx-c></mjx-mn></mjx-num><mjx-dbox><mjx-dtable><mjx-line></mjx-line><mjx-row><mjx-den><mjx-dstrut></mjx-dstrut><mjx-mi class='mjx-i' size='s'><mjx-c class='mjx-c1D45B TEX-I'></mjx-c></mjx-mi></mjx-den></mjx-row></mjx-dtable></mjx-dbox></mjx-frac></mjx-mfrac></mjx-math></mjx-container>",
+        "$a_{n} = \\frac{1}{n}$",
+    ),
+    "sphinx mathjax": (
+        "<span class='math notranslate nohighlight'>\\(O(n \\log n)\\)</span><div class='math notranslate nohighlight'>\n\\[\\begin{split}a &amp; b\\end{split}\\]</div>",
+        ["$O(n \\log n)$", "\\begin{split}a & b\\end{split}"],
+    ),
+    "sphinx eqno": (
+        "<div class='math notranslate nohighlight' id='equation-x'><span class='eqno'>(1)<a class='headerlink' href='#equation-x'>¶</a></span>\\[e = 1\\]</div>",
+        "$$e = 1$$",
+    ),
+    "doxygen": (
+        "<img class='formulaInl' alt='$ f_1 $' src='form_0.png'/> <p class='formulaDsp'><img class='formulaDsp' alt='\\[ g_2 \\]' src='form_1.png'/></p>",
+        ["$f_1$", "$$g_2$$"],
+    ),
+    "pandoc mathml": (
+        "<math display='inline' xmlns='http://www.w3.org/1998/Math/MathML'><semantics><msub><mi>v</mi><mn>0</mn></msub><annotation encoding='application/x-tex'>v_0</annotation></semantics></math>",
+        "$v_0$",
+    ),
+    "temml": (
+        "<math class='tml-display' style='display:block math;'><semantics><mrow></mrow><annotation encoding='application/x-tex'>\\sup_x f</annotation></semantics></math>",
+        "$$\\sup_x f$$",
+    ),
+    "hackmd": ("<span class='mathjax raw'>$L_1$</span> <span class='mathjax'>$$L_2$$</span>", ["$L_1$", "L_2"]),
+    "obsidian": (
+        "<span class='math math-inline is-loaded'><mjx-container class='MathJax' jax='CHTML'><mjx-math class='MJX-TEX'><mjx-mi class='mjx-i'><mjx-c class='mjx-c1D465'></mjx-c></mjx-mi></mjx-math></mjx-container></span>",
+        "$x$",
+    ),
+    "nlab": (
+        "<math xmlns='http://www.w3.org/1998/Math/MathML' class='maruku-mathml' display='block'><semantics><mrow><mi>f</mi></mrow><annotation encoding='application/x-tex'>f \\colon A \\to B</annotation></semantics></math>",
+        "$$f \\colon A \\to B$$",
+    ),
+    "proofwiki": (
+        "Let $\\struct {G, \\circ}$ be a group with $e$ the identity. <dl><dd>$\\ds \\forall a: a e = a$</dd></dl>",
+        ["$\\struct {G, \\circ}$", "$e$", "$\\ds \\forall a: a e = a$"],
+        "<script>window.MathJax = {tex: {inlineMath: [['$', '$']]}}</script>" + MATHJAX,
+    ),
+    "encyclopediaofmath": (
+        "A $k$-form $\\omega$ and <asp:p>\\begin{equation}\\label{e:1} d\\omega = 0\\end{equation}",
+        ["$k$", "$\\omega$", "d\\omega = 0"],
+        MATHJAX,
+    ),
+    "tex macro": ("\\(\\newcommand{\\R}{\\mathbb{R}}\\) then \\(\\R^n\\)" + MATHJAX, "$\\R^n$"),
+    "mathml in mediawiki old": (
+        "<img class='tex' alt='\\sqrt{2x}' src='//upload.wikimedia.org/math/3/2/a.png'>",
+        "$\\sqrt{2x}$",
+    ),
+    "imgtex": (
+        "<img src='/tex/5b.png' alt='$n \\to \\infty$' title='$n \\to \\infty$' class='tex'>",
+        "$n \\to \\infty$",
+    ),
+    "codeforces": (
+        "<span class='tex-span'><i>n</i><sup class='upper-index'>2</sup></span> and $$$a_i \\le 10^9$$$",
+        ["$a_i \\le 10^9$"],
+        "<script type='text/x-mathjax-config'>MathJax.Hub.Config({tex2jax: {inlineMath: [['$$$','$$$']], displayMath: [['$$$$$$','$$$$$$']]}});</script><script src='//mathjax.codeforces.org/MathJax.js?config=TeX-AMS_HTML-full'></script>",
+    ),
+    "atcoder": ("<var>1 \\leq N \\leq 10^5</var>", "$1 \\leq N \\leq 10^5$"),
+    "greek": ("&alpha;<sub>1</sub> &le; &beta;<sup>2</sup> &plusmn; &radic;2", "α_1 ≤ β^2 ± √2"),
+    "sup forms": (
+        "2<sup>n+1</sup> and x<sub>i,j</sub> and e<sup>&minus;&lambda;t</sup> and <i>x</i><sup><i>k</i></sup>",
+        ["2^{n+1}", "x_{i,j}", "e^{−λt}", "x^k"],
+    ),
+    "sup nested": ("2<sup>2<sup>n</sup></sup> <em>a<sub>i</sub></em><sup>2</sup>", ["2^{2^n}", "a_i^2"]),
+    "footnote": (
+        "said<sup>[3]</sup> and noted<sup><a href='#f'>4</a></sup> and 5<sup>th</sup>",
+        "said[3] and noted4 and 5th",
+    ),
+    "mathtype": (
+        "<img class='Wirisformula' alt='x squared plus 1' data-mathml='&lt;math&gt;&lt;msup&gt;&lt;mi&gt;x&lt;/mi&gt;&lt;mn&gt;2&lt;/mn&gt;&lt;/msup&gt;&lt;/math&gt;'>",
+        "$x^{2}$",
+    ),
+    "brainly": ("[tex]\\frac{3}{4}[/tex] and [math]b_9[/math]", ["\\frac{3}{4}", "b_9"]),
+    "quora": ("<span class='q-math'>[math]\\sqrt 3[/math]</span>", "$\\sqrt 3$"),
+    "math-field": ("<math-field read-only>\\oint F</math-field>", "$\\oint F$"),
+    "mathlive span": ("<span class='ML__mathlive' data-latex='\\oint G'></span>", "$\\oint G$"),
+    "mathjax mml attr": (
+        "<span class='MathJax' data-mathml='<math xmlns=\"http://www.w3.org/1998/Math/MathML\"><mi>k</mi></math>' role='presentation'><nobr>k</nobr><span class='MJX_Assistive_MathML'><math><mi>k</mi></math></span></span>",
+        "$k$",
+    ),
+    "tex4ht": (
+        "<img src='x0x.png' alt='  2\nx  + 1' class='math' > and <span class='cmmi-10'>x</span><sup><span class='cmr-7'>2</span></sup>",
+        ["x^2"],
+    ),
+    "hevea": ("<span style='font-style:italic'>x</span><sup>2</sup>", "x^2"),
+}
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_formulas_of_platforms(name: str) -> None:
+    body, expected, *head = FORMULAS[name]
+    text = extract(page(body, *head)).text
+    for formula in [expected] if isinstance(expected, str) else expected:
+        assert text.count(formula) == 1, text[text.find("BEGIN") :][:400]
+    assert text.index("BEGIN") < text.index("END")
+
+
+CODES = {
+    "doxygen": (
+        "<div class='fragment'>"
+        + "".join(
+            f"<div class='line'><a id='l0000{n}' name='l0000{n}'></a><span class='lineno'>    {n}</span> {E(line)}</div>\n"
+            for n, line in NUMBERED
+        )
+        + "</div><!-- fragment -->",
+        CODE,
+        "",
+    ),
+    "doxygen nolines": (
+        "<div class='fragment'>" + "".join(f"<div class='line'>{E(line)}</div>\n" for n, line in NUMBERED) + "</div>",
+        CODE,
+        "",
+    ),
+    "quarto": (
+        "<div class='sourceCode' id='cb1'><pre class='sourceCode numberSource python number-lines code-with-copy'><code class='sourceCode python'>"
+        + "\n".join(f"<span id='cb1-{n}'><a href='#cb1-{n}'></a>{E(line)}</span>" for n, line in NUMBERED)
+        + "</code><button title='Copy to Clipboard' class='code-copy-button'><i class='bi'></i></button></pre></div>",
+        CODE,
+        "python",
+    ),
+    "prism line numbers": (
+        "<pre class='language-python line-numbers' tabindex='0'><code class='language-python'>"
+        + SPANS
+        + "<span aria-hidden='true' class='line-numbers-rows'><span></span><span></span></span></code></pre>",
+        CODE,
+        "python",
+    ),
+    "prism toolbar": (
+        "<div class='code-toolbar'><pre class='language-python'><code class='language-python'>"
+        + SPANS
+        + "</code></pre><div class='toolbar'><div class='toolbar-item'><span>Python</span></div><div class='toolbar-item'><button class='copy-to-clipboard-button'><span>Copy</span></button></div></div></div>",
+        CODE,
+        "python",
+    ),
+    "w3schools": (
+        "<div class='w3-example'><h3>Example</h3><div class='w3-code notranslate pythonHigh'>\n  "
+        + "<br>\n  ".join(nb(line) for line in LINES)
+        + "</div><a class='w3-btn' href='try'>Try it Yourself »</a></div>",
+        CODE,
+        "",
+    ),
+    "gfg": (
+        "<div class='responsive-tabs'><h2 class='tabtitle'>Python3</h2><div class='tabcontent'><div class='code-container'><table border='0' cellpadding='0' cellspacing='0'><tbody><tr><td class='code'><div class='container'>"
+        + "".join(
+            f"<div class='line number{n} index{n - 1} alt1'><code class='keyword'></code><code class='undefined spaces'>{'&nbsp;' * (len(line) - len(line.lstrip()))}</code><code class='plain'>{E(line.lstrip())}</code></div>"
+            for n, line in NUMBERED
+        )
+        + "</div></td></tr></tbody></table></div></div></div>",
+        CODE,
+        "",
+    ),
+    "cnblogs": (
+        "<div class='cnblogs_code'><div class='cnblogs_code_toolbar'><span class='cnblogs_code_copy'><a href='javascript:void(0);' title='复制代码'><img src='copycode.gif' alt='复制代码'></a></span></div><pre>"
+        + "\n".join(
+            f"<span style='color: #008080;'>{n:>2}</span> <span style='color: #0000ff;'></span>{E(line)}"
+            for n, line in NUMBERED
+        )
+        + "</pre><div class='cnblogs_code_toolbar'><span>复制</span></div></div>",
+        CODE,
+        "",
+    ),
+    "csdn new": (
+        "<pre data-index='0' class='set-code-show prettyprint'><code class='prism language-python has-numbering' onclick='mdcp.signin(event)' style='position: unset;'>"
+        + SPANS
+        + "<div class='hljs-button signin active add_def' data-title='登录复制' data-report-click='{}'></div></code><div class='hide-preCode-box'><span class='hide-preCode-bt'><img class='look-more-preCode' src='x.png' alt='' title=''></span></div><ul class='pre-numbering' style=''>"
+        + "".join(f"<li style='color: rgb(153, 153, 153);'>{n}</li>" for n, _ in NUMBERED)
+        + "</ul></pre>",
+        CODE,
+        "python",
+    ),
+    "csdn hljs-ln": (
+        "<pre data-index='1'><code class='language-python hljs'><ol class='hljs-ln' style='width:100%'>"
+        + "".join(
+            f"<li><div class='hljs-ln-numbers'><div class='hljs-ln-line hljs-ln-n' data-line-number='{n}'></div></div><div class='hljs-ln-code'><div class='hljs-ln-line'>{E(line)}</div></div></li>"
+            for n, line in NUMBERED
+        )
+        + "</ol></code><div class='hljs-button signin' data-title='登录后复制'></div></pre>",
+        CODE,
+        "python",
+    ),
+    "medium": (
+        "<pre class='kz la lb lc'><span id='1234' class='md me bi'>" + E(CODE).replace("\n", "<br/>") + "</span></pre>",
+        CODE,
+        "",
+    ),
+    "devto": (
+        "<div class='highlight js-code-highlight'>\n<pre class='highlight python'><code>"
+        + SPANS
+        + "\n</code></pre>\n<div class='highlight__panel js-actions-panel'><div class='highlight__panel-action js-fullscreen-code-action'><svg xmlns='http://www.w3.org/2000/svg'><title>Enter fullscreen mode</title><path d='M1'/></svg></div></div></div>",
+        CODE,
+        "python",
+    ),
+    "crayon": (
+        "<div id='crayon-1' class='crayon-syntax crayon-theme-classic' data-settings=''><div class='crayon-toolbar' data-settings=' mouseover'><span class='crayon-title'></span><div class='crayon-tools'><div class='crayon-button'></div><span class='crayon-language'>Python</span></div></div><div class='crayon-info'></div><div class='crayon-plain-wrap'><textarea class='crayon-plain print-no' readonly>"
+        + E(CODE)
+        + "</textarea></div><div class='crayon-main'><table class='crayon-table'><tr class='crayon-row'><td class='crayon-nums' data-settings='show'><div class='crayon-nums-content'>"
+        + "".join(f"<div class='crayon-num'>{n}</div>" for n, _ in NUMBERED)
+        + "</div></td><td class='crayon-code'><div class='crayon-pre'>"
+        + "".join(
+            f"<div class='crayon-line' id='c{n}'>"
+            + (f"<span class='crayon-e'>{nb(line)}</span>" if line else "&nbsp;")
+            + "</div>"
+            for n, line in NUMBERED
+        )
+        + "</div></td></tr></table></div></div>",
+        CODE,
+        "",
+    ),
+    "enlighter": (
+        "<pre class='EnlighterJSRAW' data-enlighter-language='python' data-enlighter-theme=''>" + E(CODE) + "</pre>",
+        CODE,
+        "python",
+    ),
+    "rustdoc": (
+        "<div class='example-wrap'><pre class='rust rust-example-rendered'><code><span class='kw'>def</span>"
+        + E(CODE)[3:]
+        + "</code></pre><div class='button-holder'><button class='copy-button'></button></div></div>",
+        CODE,
+        "rust",
+    ),
+    "jupyter": (
+        "<div class='jp-Cell jp-CodeCell jp-Notebook-cell'><div class='jp-Cell-inputWrapper'><div class='jp-InputArea jp-Cell-inputArea'><div class='jp-InputPrompt jp-InputArea-prompt'>In&nbsp;[1]:</div><div class='jp-CodeMirrorEditor jp-Editor jp-InputArea-editor' data-type='inline'><div class='CodeMirror cm-s-jupyter'><div class='highlight hl-ipython3'><pre><span></span>"
+        + SPANS
+        + "\n</pre></div></div></div></div></div><div class='jp-Cell-outputWrapper'><div class='jp-OutputArea jp-Cell-outputArea'><div class='jp-OutputArea-child'><div class='jp-OutputPrompt jp-OutputArea-prompt'>Out[1]:</div><div class='jp-RenderedText jp-OutputArea-output' data-mime-type='text/plain'><pre>42\n</pre></div></div></div></div></div>",
+        CODE,
+        "",
+    ),
+    "old nb": (
+        "<div class='cell border-box-sizing code_cell rendered'><div class='input'><div class='prompt input_prompt'>In&nbsp;[1]:</div><div class='inner_cell'><div class='input_area'><div class=' highlight hl-ipython3'><pre><span></span>"
+        + SPANS
+        + "</pre></div></div></div></div></div>",
+        CODE,
+        "",
+    ),
+    "vitepress": (
+        "<div class='language-py vp-adaptive-theme line-numbers-mode'><button title='Copy Code' class='copy'></button><span class='lang'>py</span><pre class='shiki shiki-themes github-light vp-code' tabindex='0'><code>"
+        + "\n".join(
+            f"<span class='line'><span style='--shiki-light:#D73A49;'>{E(line)}</span></span>" for line in LINES
+        )
+        + "</code></pre><div class='line-numbers-wrapper' aria-hidden='true'>"
+        + "".join(f"<span class='line-number'>{n}</span><br>" for n, _ in NUMBERED)
+        + "</div></div>",
+        CODE,
+        "python",
+    ),
+    "gatsby": (
+        "<div class='gatsby-highlight' data-language='py'><pre class='language-py'><code class='language-py'>"
+        + SPANS
+        + "</code></pre></div>",
+        CODE,
+        "python",
+    ),
+    "expressive code": (
+        "<div class='expressive-code'><figure class='frame not-content'><figcaption class='header'><span class='title'>main.py</span></figcaption><pre data-language='py'><code>"
+        + "".join(
+            f"<div class='ec-line'><div class='gutter'><div class='ln' aria-hidden='true'>{n}</div></div><div class='code'>{'<span class=indent>' + line[: len(line) - len(line.lstrip())] + '</span>' if line[:1] == ' ' else ''}<span style='--0:#C792EA'>{E(line.lstrip()) or chr(10)}</span></div></div>"
+            for n, line in NUMBERED
+        )
+        + "</code></pre><div class='copy'><button title='Copy to clipboard' data-code='x'><div></div></button></div></figure></div>",
+        CODE,
+        "python",
+    ),
+    "coderay": (
+        "<table class='CodeRay'><tr><td class='line-numbers' title='double click to toggle'><pre>"
+        + "\n".join(f"<a href='#n{n}' name='n{n}'>{n}</a>" for n, _ in NUMBERED)
+        + "\n</pre></td><td class='code'><pre>"
+        + SPANS
+        + "</pre></td></tr></table>",
+        CODE,
+        "",
+    ),
+    "trac": (
+        "<table class='code'><thead><tr><th class='lineno' title='Line numbers'>Line</th><th class='content'>&nbsp;</th></tr></thead><tbody>"
+        + "".join(f"<tr><th id='L{n}'><a href='#L{n}'>{n}</a></th><td>{E(line)}</td></tr>" for n, line in NUMBERED)
+        + "</tbody></table>",
+        CODE,
+        "",
+    ),
+    "gitlab blob": (
+        "<div class='file-content code js-syntax-highlight'><div class='line-numbers'>"
+        + "".join(
+            f"<a class='diff-line-num' data-line-number='{n}' href='#L{n}' id='L{n}'>{n}</a>" for n, _ in NUMBERED
+        )
+        + "</div><div class='blob-content'><pre class='code highlight'><code>"
+        + "\n".join(f"<span id='LC{n}' class='line' lang='python'>{E(line)}</span>" for n, line in NUMBERED)
+        + "</code></pre></div></div>",
+        CODE,
+        "",
+    ),
+    "gist": (
+        "<div class='js-gist-file-update-container'><div class='Box-body p-0 blob-wrapper data type-python'><table data-hpc class='highlight tab-size js-file-line-container js-code-nav-container js-tagsearch-file' data-tab-size='8'>"
+        + "".join(
+            f"<tr><td id='file-a-py-L{n}' class='blob-num js-line-number js-code-nav-line-number js-blob-rnum' data-line-number='{n}'></td><td id='file-a-py-LC{n}' class='blob-code blob-code-inner js-file-line'>{E(line)}</td></tr>"
+            for n, line in NUMBERED
+        )
+        + "</table></div></div>",
+        CODE,
+        "",
+    ),
+    "confluence": (
+        "<div class='code panel pdl conf-macro output-block' data-macro-name='code'><div class='codeContent panelContent pdl'><pre class='syntaxhighlighter-pre' data-syntaxhighlighter-params='brush: py; gutter: false; theme: Confluence' data-theme='Confluence'>"
+        + E(CODE)
+        + "</pre></div></div>",
+        CODE,
+        "python",
+    ),
+    "blogger prettify": ("<pre class='prettyprint'>" + E(CODE).replace("\n", "<br />") + "</pre>", CODE, ""),
+    "div pre style": ("<div style='white-space: pre; font-family: monospace'>" + E(CODE) + "</div>", CODE, ""),
+    "geshi ol": (
+        "<div class='geshifilter'><div class='python geshifilter-python' style='font-family:monospace;'><ol>"
+        + "".join(
+            f"<li style='font-family: monospace; font-weight: normal;'><div style='font-family: monospace;'>{nb(line) or '&nbsp;'}</div></li>"
+            for line in LINES
+        )
+        + "</ol></div></div>",
+        CODE,
+        "python",
+    ),
+    "geshi pre ol": (
+        "<pre class='python'><ol>"
+        + "".join(f"<li class='li1'><div class='de1'>{E(line) or '&nbsp;'}</div></li>" for line in LINES)
+        + "</ol></pre>",
+        CODE,
+        "python",
+    ),
+    "phpbb": (
+        "<div class='codebox'><p>Code: <a href='#' onclick='selectCode(this); return false;'>Select all</a></p><pre><code>"
+        + E(CODE)
+        + "</code></pre></div>",
+        CODE,
+        "",
+    ),
+    "phpbb3.0": (
+        "<dl class='codebox'><dt>Code: <a href='#'>Select all</a></dt><dd><code>"
+        + E(CODE).replace("    ", "&nbsp; &nbsp; ").replace("\n", "<br />")
+        + "</code></dd></dl>",
+        CODE,
+        "",
+    ),
+    "smf": (
+        "<div class='codeheader'>Code: <a href='#'>[Select]</a></div><code class='bbc_code'>"
+        + E(CODE).replace("\n", "<br />").replace("    ", "&nbsp; &nbsp; ")
+        + "</code>",
+        CODE,
+        "",
+    ),
+    "vb4": (
+        "<div class='bbcode_container'><div class='bbcode_description'>Code:</div><pre class='bbcode_code' style='height:96px;'>"
+        + E(CODE)
+        + "</pre></div>",
+        CODE,
+        "",
+    ),
+    "vb html": (
+        "<div style='margin:20px; margin-top:5px'><div class='smallfont' style='margin-bottom:2px'>Code:</div><pre class='alt2' dir='ltr' style='margin: 0px; border: 1px inset; width: 640px; overflow: auto'>"
+        + E(CODE)
+        + "</pre></div>",
+        CODE,
+        "",
+    ),
+    "microsoft": (
+        "<div class='codeHeader' id='code-try-0'><span class='language'>Python</span><button class='action' data-bi-name='copy'><span class='icon'></span><span>Copy</span></button></div><pre tabindex='0' class='has-inner-focus'><code class='lang-python' data-author-content=''><span>"
+        + SPANS
+        + "</span></code></pre>",
+        CODE,
+        "python",
+    ),
+    "mdn": (
+        "<div class='code-example'><div class='example-header'><span class='language-name'>python</span><button type='button' class='icon copy-icon'><span class='visually-hidden'>Copy to Clipboard</span></button></div><pre class='brush: python notranslate'><code>"
+        + SPANS
+        + "</code></pre></div>",
+        CODE,
+        "python",
+    ),
+    "knitr": ("<pre class='r'><code>" + E(CODE) + "</code></pre><pre><code>## [1] 5</code></pre>", CODE, "r"),
+    "spans block": (
+        "<pre><code>"
+        + "".join(f"<span class='line' style='display:block'>{E(line)}\n</span>" for line in LINES)
+        + "</code></pre>",
+        CODE,
+        "",
+    ),
+    "code p lines": (
+        "<pre>" + "".join(f"<p>{E(line)}</p>" for line in LINES if line) + "</pre>",
+        CODE.replace("\n\n", "\n"),
+        "",
+    ),
+    "highlighted td pre": (
+        "<div class='highlight'><table class='highlighttable'><tbody><tr><th colspan='2' class='filename'><span class='filename'>a.py</span></th></tr><tr><td class='linenos'><div class='linenodiv'><pre><span></span>"
+        + "\n".join(f"<span class='normal'>{n}</span>" for n, _ in NUMBERED)
+        + "</pre></div></td><td class='code'><div><pre><span></span><code>"
+        + SPANS
+        + "\n</code></pre></div></td></tr></tbody></table></div>",
+        CODE,
+        "",
+    ),
+    "mkdocs": (
+        "<div class='language-python highlight'><pre id='__code_0'><span></span><button class='md-clipboard md-icon' title='Copy to clipboard' data-clipboard-target='#__code_0 &gt; code'></button><code>"
+        + "\n".join(
+            f"<a id='__codelineno-0-{n}' name='__codelineno-0-{n}' href='#__codelineno-0-{n}'></a>{E(line)}"
+            for n, line in NUMBERED
+        )
+        + "\n</code></pre></div>",
+        CODE,
+        "python",
+    ),
+    "readthedocs prompt": (
+        "<div class='highlight-console notranslate'><div class='highlight'><pre><span></span><span class='gp'>$ </span>pip install x\n<span class='gp'>$ </span>x run\n</pre></div></div>",
+        "pip install x\nx run",
+        "console",
+    ),
+    "shell out": ("<pre>$ ls\na.txt\n$ pwd\n/home</pre>", "$ ls\na.txt\n$ pwd\n/home", ""),
+    "pgdoc": (
+        "<pre class='screen'>\n<code class='prompt'>mydb=&gt;</code> <strong class='userinput'><code>SELECT 1;</code></strong>\n ?column?\n----------\n        1\n</pre>",
+        "mydb=> SELECT 1;\n ?column?\n----------\n        1",
+        "",
+    ),
+    "numbers colon": ("<pre>" + "\n".join(f"{n}: {E(line)}".rstrip() for n, line in NUMBERED) + "</pre>", CODE, ""),
+    "numbers zero pad": (
+        "<pre>" + "\n".join(f"{n:03d} {E(line)}".rstrip() for n, line in NUMBERED) + "</pre>",
+        CODE,
+        "",
+    ),
+    "ace": (
+        "<div class='ace_editor'><div class='ace_gutter'><div class='ace_gutter-cell'>1</div></div><div class='ace_layer ace_text-layer'>"
+        + "".join(f"<div class='ace_line'>{nb(line)}</div>" for line in LINES)
+        + "</div></div>",
+        CODE,
+        "",
+    ),
+    "codemirror": (
+        "<div class='CodeMirror'><div class='CodeMirror-code'>"
+        + "".join(
+            f"<div style='position: relative'><div class='CodeMirror-gutter-wrapper'><div class='CodeMirror-linenumber CodeMirror-gutter-elt'>{n}</div></div><pre class=' CodeMirror-line '><span>{E(line) or '&#8203;'}</span></pre></div>"
+            for n, line in NUMBERED
+        )
+        + "</div></div>",
+        CODE,
+        "",
+    ),
+    "leetcode": (
+        "<pre><strong>Input:</strong> nums = [1,2]\n<strong>Output:</strong> 3\n</pre>",
+        "Input: nums = [1,2]\nOutput: 3",
+        "",
+    ),
+    "gdocs nbsp": ("<pre><code>" + "<br>".join(nb(line) for line in LINES) + "</code></pre>", CODE, ""),
+    "textile br newline": ("<pre><code>" + E(CODE).replace("\n", "<br />\n") + "</code></pre>", CODE, ""),
+    "p code br": (
+        "<p><code>" + E(CODE).replace("    ", "&nbsp;&nbsp;&nbsp;&nbsp;").replace("\n", "<br />\n") + "</code></p>",
+        CODE,
+        "",
+    ),
+    "font code": ("<pre><font face='courier'>" + E(CODE) + "</font></pre>", CODE, ""),
+    "dp-highlighter": (
+        "<div class='dp-highlighter bg_python'><div class='bar'><div class='tools'>Python代码 <a title='复制代码'>copy</a></div></div><ol start='1' class='dp-py'>"
+        + "".join(f"<li class='alt'><span><span>{nb(line)}</span></span></li>" for line in LINES)
+        + "</ol></div>",
+        CODE,
+        "",
+    ),
+    "xmp": ("<xmp>" + CODE + "</xmp>", CODE, ""),
+    "nested pre pre": ("<pre><pre>" + E(CODE) + "</pre></pre>", CODE, ""),
+    "each line a code": (
+        "<p>" + "<br>".join(f"<code>{nb(line)}</code>" for line in LINES if line) + "</p>",
+        CODE.replace("\n\n", "\n"),
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CODES)
+def test_code_of_platforms(name: str) -> None:
+    body, expected, language = CODES[name]
+    extraction = extract(code_page(body))
+    languages = [block.language for block in extraction.code_blocks if block.text == expected]
+    assert len(languages) == 1, extraction.text
+    assert not language or languages == [language]
+    assert "Copy" not in extraction.text and "复制" not in extraction.text
