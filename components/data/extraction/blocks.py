@@ -60,7 +60,8 @@ _NAVIGATION = re.compile(
     r"addtoany|sharedaddy|jp-relatedposts|paywall",
     re.I,
 )
-_COMMENTS = re.compile(r"comment|respond|disqus|repl(?:y|ies)", re.I)  # these may outgrow an article
+# these may outgrow an article
+_COMMENTS = re.compile(r"comment|respond|disqus|repl(?:y|ies)|side-?bar|foot|^nav|^aside|cookie|consent", re.I)
 _LARGE = 0.4  # of the page's characters; what holds more is the page, whatever it is called
 # inline elements whose text is all there is to them, and the blocks that mostly hold nothing else
 _INLINE_TAGS = (

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from html import escape
@@ -19,6 +20,8 @@ from components.data.extraction.content import choose
 from components.data.extraction.delimiters import read_delimiters
 from components.data.extraction.encoding import decode
 from components.data.extraction.formulas import replace_formulas
+from components.data.extraction.labels import is_label_text
+from components.data.extraction.posts import find_posts
 from components.data.extraction.result import CodeBlock, Extraction, ExtractionError, Formula, Losses, Post, Thread
 from components.data.extraction.scan import remove_hidden, scan
 from components.data.extraction.slots import PLACEHOLDER, Slots, clean, without_private
@@ -51,11 +54,12 @@ def extract_page(html: str | bytes, url: str = "", content_type: str = "") -> Ex
     mark = find_thread(body, page)
     posts = {post.body: index for index, post in enumerate(mark.posts)} if mark else {}
     blocks = read_blocks(body, read_delimiters(page), slots, posts, page)
-    if mark:
-        kept = [block for block in blocks if block.post >= 0]
-    else:
-        keep = choose(root, blocks)
-        kept = [block for block, wanted in zip(blocks, keep, strict=True) if wanted]
+    found = None if mark else find_posts(blocks, page)
+    keep = [block.post >= 0 and not is_label_text(block.text) for block in blocks] if mark else choose(root, blocks)
+    if found:
+        mark = _number_posts(blocks, found, keep)
+        keep = [block.post >= 0 for block in blocks]
+    kept = [block for block, wanted in zip(blocks, keep, strict=True) if wanted]
     if not kept:
         raise ExtractionError("no_content", f"{len(blocks)} blocks, none of them main content")
     thread = _thread(mark, kept, slots) if mark else None
@@ -66,6 +70,16 @@ def extract_page(html: str | bytes, url: str = "", content_type: str = "") -> Ex
     found = [type(item) for item in slots.items]
     losses = Losses(found.count(Formula), len(formulas), found.count(CodeBlock), len(code))
     return Extraction(text, title, formulas, code, thread, losses)
+
+
+def _number_posts(blocks: Sequence[Block], found: list[int], keep: list[bool]) -> ThreadMark:
+    """Mark blocks with the posts that `posts.py` found; what is kept above the first of them is post 0."""
+    first = next(index for index, post in enumerate(found) if post > 0)
+    opening = [wanted and index < first for index, wanted in enumerate(keep)]
+    texts = any(wanted and block.kind != "heading" for block, wanted in zip(blocks, opening, strict=True))
+    for block, post, wanted in zip(blocks, found, opening, strict=True):
+        block.post = post if post > 0 else 0 if texts and wanted and block.prefix != "# " else -1
+    return ThreadMark("unknown", tuple(PostMark(blocks[0].home, "post") for _ in range(max(found) + 1)))
 
 
 def _parse(source: str) -> _Element:
@@ -103,14 +117,19 @@ def _open_noscript(root: _Element) -> None:
 
 
 def _title(root: _Element) -> str:
-    """The first heading where the title repeats it, else the title without the site's name."""
+    """The longest heading that the title repeats, else the title without the site's name."""
     title = " ".join((root.findtext(".//title") or "").split())
-    heading = root.find(".//h1")
-    first = " ".join("".join(heading.itertext()).split()).rstrip("¶#").strip() if heading is not None else ""
-    if first and (first.lower() in title.lower() or not title):
-        return first[:500]
+    headings = [_heading(element) for element in itertools.islice(root.iter("h1", "h2", "h3"), 12)]
+    first = _heading(root.find(".//h1"))
+    repeated = [heading for heading in headings if heading and heading.lower() in title.lower()]
+    if repeated or (first and not title):
+        return max(repeated or [first], key=len)[:500]
     parts = _SUFFIX.split(title)
     return (max(parts[0], parts[-1], key=len) if len(parts) > 1 and len(parts[0]) < 10 else parts[0])[:500]
+
+
+def _heading(element: _Element | None) -> str:
+    return "" if element is None else " ".join("".join(element.itertext()).split()).rstrip("¶#").strip()
 
 
 def render(blocks: Sequence[Block], slots: Slots) -> str:

@@ -140,7 +140,9 @@ def scan(root: _Element, source: str) -> Page:
                 else:
                     _name(element, name)
     for element in pruned:
+        named = element.get("class") or ""
         element.clear(keep_tail=True)
+        element.set("class", named)
     words = frozenset(word for value in classes for word in _words(value))
     if not _HIDDEN_CLASSES.isdisjoint(words):
         hidden += _of_classes(root, tuple(sorted(_HIDDEN_CLASSES & words)))
