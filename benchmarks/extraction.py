@@ -40,7 +40,7 @@ class Outcome:
     seconds: float
     failures: int
     characters: int
-    formulas: float         # share of all distinct formulas
+    formulas: float  # share of all distinct formulas
     formulas_a_page: float  # mean of the share over pages that have any
     code_lines: float
 
@@ -67,17 +67,23 @@ def peers() -> dict[str, tuple[str, Extractor]]:
         from resiliparse.extract.html2text import extract_plain_text
 
         found["resiliparse main"] = (
-            "resiliparse", lambda html: extract_plain_text(html, preserve_formatting=True, main_content=True))
+            "resiliparse",
+            lambda html: extract_plain_text(html, preserve_formatting=True, main_content=True),
+        )
         found["resiliparse whole page"] = (
-            "resiliparse", lambda html: extract_plain_text(html, preserve_formatting=True))
+            "resiliparse",
+            lambda html: extract_plain_text(html, preserve_formatting=True),
+        )
     except ImportError:
         pass
     try:
         import justext
 
         words = justext.get_stoplist("English")
-        found["jusText"] = ("justext", lambda html: "\n".join(
-            p.text for p in justext.justext(html.encode(), words) if not p.is_boilerplate))
+        found["jusText"] = (
+            "justext",
+            lambda html: "\n".join(p.text for p in justext.justext(html.encode(), words) if not p.is_boilerplate),
+        )
     except ImportError:
         pass
     try:
@@ -85,7 +91,9 @@ def peers() -> dict[str, tuple[str, Extractor]]:
         from lxml.html import fromstring
 
         found["readability"] = (
-            "readability-lxml", lambda html: fromstring(readability.Document(html).summary()).text_content())
+            "readability-lxml",
+            lambda html: fromstring(readability.Document(html).summary()).text_content(),
+        )
     except ImportError:
         pass
     try:
@@ -106,23 +114,33 @@ def read_pages(folders: list[Path], most: int) -> list[str]:
     return [decode(path.read_bytes()) for path in paths[:: max(1, len(paths) // most)][:most]]
 
 
-def run(function: Extractor, pages: list[str]) -> Outcome:
-    function(pages[0])   # imports and caches
-    survivals: list[Survival] = []
-    seconds, failures, characters = 0.0, 0, 0
+def run(functions: dict[str, Extractor], pages: list[str]) -> dict[str, Outcome]:
+    """Every extractor on a page before the next page, so that a busy minute slows all of them."""
+    for function in functions.values():
+        function(pages[0])  # imports and caches
+    seconds = dict.fromkeys(functions, 0.0)
+    texts: dict[str, list[str]] = {name: [] for name in functions}
+    failures = dict.fromkeys(functions, 0)
     for page in pages:
-        start = time.process_time()
-        try:
-            text = function(page)
-        except Exception:   # a peer that gives up on a page
-            text, failures = "", failures + 1
-        seconds += time.process_time() - start
-        characters += len(text)
-        survivals.append(measure(page, text))
+        for name, function in functions.items():
+            start = time.process_time()
+            try:
+                text = function(page)
+            except Exception:  # a peer that gives up on a page
+                text, failures[name] = "", failures[name] + 1
+            seconds[name] += time.process_time() - start
+            texts[name].append(text)
+    return {name: _outcome(pages, texts[name], seconds[name], failures[name]) for name in functions}
+
+
+def _outcome(pages: list[str], texts: list[str], seconds: float, failures: int) -> Outcome:
+    survivals = [measure(page, text) for page, text in zip(pages, texts, strict=True)]
     formulas, lines = sum(s.formulas for s in survivals), sum(s.code_lines for s in survivals)
     shares = [s.formulas_kept / s.formulas for s in survivals if s.formulas]
     return Outcome(
-        seconds, failures, characters,
+        seconds,
+        failures,
+        sum(map(len, texts)),
         sum(s.formulas_kept for s in survivals) / max(formulas, 1),
         sum(shares) / max(len(shares), 1),
         sum(s.code_lines_kept for s in survivals) / max(lines, 1),
@@ -131,12 +149,16 @@ def run(function: Extractor, pages: list[str]) -> Outcome:
 
 def table(outcomes: dict[str, Outcome], versions: dict[str, str], pages: int) -> str:
     base = outcomes["this project"].seconds
-    lines = ["| extractor | formulas | page mean | code lines | pages/s/core | our speed is | MB of text | failed |",
-             "|---|---:|---:|---:|---:|---:|---:|---:|"]
+    lines = [
+        "| extractor | formulas | page mean | code lines | pages/s/core | our speed is | MB of text | failed |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
     for name, o in outcomes.items():
         version = "" if name == "this project" else f" {versions[name]}"
-        lines.append(f"| {name}{version} | {o.formulas:.3f} | {o.formulas_a_page:.3f} | {o.code_lines:.3f} | "
-                     f"{pages / o.seconds:.1f} | {o.seconds / base:.2f}× | {o.characters / 1e6:.2f} | {o.failures} |")
+        lines.append(
+            f"| {name}{version} | {o.formulas:.3f} | {o.formulas_a_page:.3f} | {o.code_lines:.3f} | "
+            f"{pages / o.seconds:.1f} | {o.seconds / base:.2f}× | {o.characters / 1e6:.2f} | {o.failures} |"
+        )
     return "\n".join(lines)
 
 
@@ -156,12 +178,14 @@ def main() -> None:
     pages = read_pages(arguments.folders, arguments.pages)
     functions = peers()
     versions = {name: importlib.metadata.version(package) for name, (package, _) in functions.items()}
-    outcomes = {name: run(function, pages) for name, (_, function) in functions.items()}
+    outcomes = run({name: function for name, (_, function) in functions.items()}, pages)
     what = "shipped sample" if not arguments.folders else ", ".join(folder.name for folder in arguments.folders)
     size = sum(map(len, pages)) / 1e6
-    text = (f"{datetime.now(UTC):%Y-%m-%d}, {what}: {len(pages)} pages, {size:.1f} MB of HTML. {processor()}, "
-            f"{os.cpu_count()} cores (shared), Python {platform.python_version()}.\n\n"
-            + table(outcomes, versions, len(pages)))
+    text = (
+        f"{datetime.now(UTC):%Y-%m-%d}, {what}: {len(pages)} pages, {size:.1f} MB of HTML. {processor()}, "
+        f"{os.cpu_count()} cores (shared), Python {platform.python_version()}.\n\n"
+        + table(outcomes, versions, len(pages))
+    )
     print(text)
     if arguments.write:
         RESULTS.write_text(f"# Extraction: speed and survival\n\n{NOTES}\n\n{text}\n")
@@ -172,7 +196,7 @@ NOTES = """\
 TeX stands in the text, white space aside; *page mean*: the same with every page counting equally; *code lines*:
 lines of `pre` that stand in the text with their indentation (a prompt in front is forgiven). The measure reads
 raw HTML and shares no rule with the extractors (`components/data/extraction/survival.py`). Speed is CPU time in
-one process; compare rows, not absolutes. These are documentation pages: they say nothing about boilerplate
+one process, every extractor on a page before the next page; compare rows, not absolutes. These are documentation pages: they say nothing about boilerplate
 removal on the open web."""
 
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from lxml import etree
 from lxml.etree import _Element
 
+from components.data.extraction.boilerplate import is_boilerplate
 from components.data.extraction.delimiters import Delimiters
 from components.data.extraction.result import CodeBlock
-from components.data.extraction.scan import Page, is_boilerplate
+from components.data.extraction.scan import Page
 from components.data.extraction.slots import CLOSE, OPEN, PLACEHOLDER, Slots
 
 MAX_QUOTES, MAX_LISTS = 4, 12  # levels shown; a page can nest them by the hundred

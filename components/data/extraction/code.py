@@ -17,6 +17,8 @@ _WIDGETS = re.compile(
     r"syntaxhighlighter|crayon-syntax|ltx_listing|CodeMirror-code|(?:^|\s)de1(?:$|\s)|code-view|linenums|hljs-ln|"
     r"(?:^|\s)dp-\w|ace_text-layer|view-lines|enlighter-code|geshifilter-|w3-code|(?:^|\s)fragment(?:$|\s)"
 )  # of elements that hold code without being any of these
+_STRING = etree.XPath("string(.)", smart_strings=False)
+_HOLDS_FORMULAS = etree.XPath("boolean(.//math or .//script[@type])")
 _LINE_DIVS = etree.XPath("boolean(./div[@class='line'])")
 _STYLED = etree.XPath(
     "//div[contains(@style, 'white-space') and contains(@style, 'mono')] | "
@@ -47,6 +49,10 @@ _SPECIAL = etree.XPath(
     "contains(@class, 'tool') or contains(@class, 'prompt') or contains(@style, 'user-select') or "
     "contains(@class, 'headerlink')]"
 )
+_SPECIAL_TAGS = ("br", "div", "li", "p", "tr", "button", "sup", "img", "textarea")
+_SPECIAL_ATTRIBUTES = etree.XPath("boolean(.//@data-line-number or .//@unselectable or .//@style)")
+_SPECIAL_CLASS = re.compile("line|ln|gutter|num|copy|button|tool|prompt|headerlink")
+_CLASSES = etree.XPath(".//@class", smart_strings=False)
 _PRE = frozenset(["pre", "listing", "xmp", "textarea"])
 _FLUSH = re.compile(r"^[^\s]", re.M)
 _SPACE_AFTER_NUMBER = re.compile("^[ \\xa0]", re.M)
@@ -134,7 +140,7 @@ def replace_code(root: _Element, page: Page, slots: Slots) -> None:
         if block is None:
             continue
         if len(element):
-            gone.update(element.iter())
+            gone.update(element.iter(*_TAGS, "div", "ol", "ul", "p"))  # all that can be candidates
         tail = element.tail
         language = "" if isinstance(block, str) else block.language
         empty = not (block if isinstance(block, str) else block.text).strip()
@@ -197,7 +203,7 @@ def _read(element: _Element) -> CodeBlock | str | None:
     tag = element.tag
     if tag in _INLINE and (text := _inline(element)) is not None:
         return text
-    if element.find(".//math") is not None or element.find(".//script[@type]") is not None:
+    if len(element) and _HOLDS_FORMULAS(element):
         return None
     if tag == "table":
         text = _table(element)
@@ -220,7 +226,7 @@ def _inline(element: _Element) -> str | None:
     """The fast way for what nearly all inline code is: text on one line."""
     if len(element) and any(child.tag != "span" or len(child) for child in element):
         return None
-    text = "".join(element.itertext()).strip()
+    text = _STRING(element).strip()
     return None if "\n" in text or OPEN in text else text
 
 
@@ -238,8 +244,8 @@ def _block(element: _Element, text: str) -> CodeBlock:
 
 def _text(element: _Element) -> str:
     """The text of an element as it is shown: a line for each `br` and line element, nothing for gutters."""
-    special = _SPECIAL(element)
-    plain = "".join(element.itertext())
+    special = _SPECIAL(element) if _may_be_special(element) else []
+    plain = _STRING(element)
     if not special:
         return plain
     skipped = {node for node in special if _is_gutter(node)}
@@ -282,6 +288,20 @@ def _text(element: _Element) -> str:
     return _SPACE_AFTER_NUMBER.sub("", text) if numbered and not _FLUSH.search(text) else text
 
 
+def _may_be_special(element: _Element) -> bool:
+    """A cheaper question than `_SPECIAL`, with the answer no for nearly all code."""
+    if len(element) == 0:
+        return False
+    if next(element.iter(*_SPECIAL_TAGS), None) is not None or _SPECIAL_ATTRIBUTES(element):
+        return True
+    return any(map(_is_special_class, set(_CLASSES(element))))
+
+
+@functools.lru_cache(maxsize=16_384)
+def _is_special_class(value: str) -> bool:
+    return bool(_SPECIAL_CLASS.search(value))
+
+
 def _is_gutter(node: _Element) -> bool:
     if node.tag in ("button", "img", "textarea"):
         return True
@@ -289,9 +309,9 @@ def _is_gutter(node: _Element) -> bool:
     style = (node.get("style") or "").replace(" ", "")
     unselectable = "user-select:none" in style or node.get("unselectable") is not None
     if unselectable or node.get("data-line-number") is not None or _GUTTER.search(classes):
-        text = "".join(node.itertext())
+        text = _STRING(node)
         return not text.strip() or bool(_DIGITS.fullmatch(text))
-    return bool(_CONTROL.search(classes)) and len("".join(node.itertext())) < 40
+    return bool(_CONTROL.search(classes)) and len(_STRING(node)) < 40
 
 
 def _is_line(node: _Element) -> bool:
@@ -309,7 +329,7 @@ def _table(table: _Element) -> str | None:
         named = named or cells[0].get("class") == "code"
         kept = []
         for cell in cells:
-            text = "".join(cell.itertext())
+            text = _STRING(cell)
             is_first_of_two = len(cells) == 2 and cell is cells[0]
             if _GUTTER.search(cell.get("class") or "") or (is_first_of_two and _DIGITS.fullmatch(text)):
                 gutters += 1

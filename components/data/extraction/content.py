@@ -79,10 +79,8 @@ def _by_prose(blocks: Sequence[Block]) -> list[bool]:
     """Everything that is no boilerplate in the deepest element that holds most of the prose."""
     container = _container(blocks, [_is_prose(block) for block in blocks])
     return [
-        not (block.boilerplate or _is_link_list(block) or _is_label(block))
-        and container is not None
-        and _is_within(block.home, container)
-        for block in blocks
+        within and not (block.boilerplate or _is_link_list(block) or _is_label(block))
+        for block, within in zip(blocks, _are_within(blocks, container), strict=True)
     ]
 
 
@@ -94,6 +92,7 @@ def _votes(root: _Element, blocks: Sequence[Block]) -> set[int]:
             block.anchor.tail = mark + (block.anchor.tail or "")
         else:
             block.anchor.text = mark + (block.anchor.text or "")
+    etree.strip_attributes(root, "href", "src", "srcset", "title", "alt", "style")  # it does not look at them
     html = etree.tostring(root, encoding="unicode", method="html")
     text = extract_plain_text(html, main_content=True, alt_texts=False, comments=False, post_meta=False)
     return {int(number) for number in _MARK.findall(text)}
@@ -119,14 +118,15 @@ def _is_link_list(block: Block) -> bool:
 def _take_back(blocks: Sequence[Block], keep: list[bool]) -> None:
     """Add what belongs to the main container and is no boilerplate, drop what lies outside."""
     container = _container(blocks, keep)
-    inside = [container is not None and not block.boilerplate and _is_within(block.home, container) for block in blocks]
+    within = _are_within(blocks, container)
+    inside = [wanted and not block.boilerplate for block, wanted in zip(blocks, within, strict=True)]
     first = keep.index(True)
     last = len(keep) - 1 - keep[::-1].index(True)
     homes = {_parent(block) for block, wanted in zip(blocks, keep, strict=True) if wanted and len(block.text) >= 80}
     for index, block in enumerate(blocks):
         if keep[index] and container is not None and not inside[index]:
             prose = len(block.text) >= 140 and block.links < 0.2 and not block.boilerplate
-            keep[index] = prose or block.prefix == "# " or block.slots or _is_within(block.home, container)
+            keep[index] = prose or block.prefix == "# " or block.slots or within[index]
         if keep[index] or not inside[index] or _is_label(block) or _is_link_list(block):
             continue
         beside = _parent(block) in homes
@@ -228,15 +228,13 @@ def _fit_headings(blocks: Sequence[Block], keep: list[bool]) -> None:
 def _container(blocks: Sequence[Block], keep: Sequence[bool]) -> _Element | None:
     """The deepest element that holds most of the kept characters."""
     weights: Counter[_Element] = Counter()
-    depths: dict[_Element, int] = {}
+    chains: dict[_Element, list[_Element]] = {}
     total = 0
     for block, kept in zip(blocks, keep, strict=True):
         if kept:
             total += len(block.text)
-            chain = [block.home, *block.home.iterancestors()]
-            for height, element in enumerate(chain):
+            for element in _chain(block.home, chains):
                 weights[element] += len(block.text)
-                depths[element] = len(chain) - height
     holders = [element for element, weight in weights.items() if weight >= total * _MAIN_SHARE]
     articles = [
         element
@@ -244,7 +242,7 @@ def _container(blocks: Sequence[Block], keep: Sequence[bool]) -> _Element | None
         if weight >= total * _ARTICLE_SHARE
         and (element.tag == "article" or "articleBody" in (element.get("itemprop") or ""))
     ]
-    container = max(articles or holders, key=lambda element: depths[element], default=None)
+    container = max(articles or holders, key=lambda element: len(chains[element]), default=None)
     return None if container is None else _widened(container)
 
 
@@ -263,5 +261,26 @@ def _widened(container: _Element) -> _Element:
     return widest
 
 
-def _is_within(element: _Element, container: _Element) -> bool:
-    return element is container or any(ancestor is container for ancestor in element.iterancestors())
+def _chain(element: _Element, known: dict[_Element, list[_Element]]) -> list[_Element]:
+    """The element and its ancestors, outermost first."""
+    chain = known.get(element)
+    if chain is None:
+        parent = element.getparent()
+        chain = known[element] = [*(_chain(parent, known) if parent is not None else []), element]
+    return chain
+
+
+def _are_within(blocks: Sequence[Block], container: _Element | None) -> list[bool]:
+    """Whether each block is in the container: what is stands together."""
+    if container is None:
+        return [False] * len(blocks)
+    known: dict[_Element, bool] = {container: True}
+    return [_is_within(block.home, known) for block in blocks]
+
+
+def _is_within(element: _Element, known: dict[_Element, bool]) -> bool:
+    within = known.get(element)
+    if within is None:
+        parent = element.getparent()
+        within = known[element] = parent is not None and _is_within(parent, known)
+    return within

@@ -38,11 +38,11 @@ class Delimiters:
     """The patterns of a page, in the order they are tried."""
 
     patterns: tuple[Rule, ...]
-    hints: tuple[str, ...]  # a text with none of these has no formula
+    hint: re.Pattern[str]  # a text without it has no formula
 
     def replace(self, text: str, slots: Slots) -> str:
         """`text` with its delimited formulas as placeholders."""
-        if not any(hint in text for hint in self.hints):
+        if not self.hint.search(text):
             return text
         for rule in self.patterns:
             text = rule[0].sub(functools.partial(_put, rule=rule, slots=slots), text)
@@ -81,7 +81,7 @@ def read_delimiters(page: Page) -> Delimiters:
             patterns.append((_between("`", "`"), False, "asciimath", False))
             hints.append("`")
     patterns.append((_BARE_DOLLARS, False, "dollars", True))
-    return Delimiters(tuple(patterns), tuple(hints))
+    return Delimiters(tuple(patterns), re.compile("|".join(map(re.escape, hints))))
 
 
 def _configured(html: str) -> list[tuple[str, str, bool]]:

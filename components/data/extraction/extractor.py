@@ -67,8 +67,8 @@ def extract_page(html: str | bytes, url: str = "", content_type: str = "") -> Ex
     items = [item for block in kept for item in slots.get(block.text)]
     formulas = tuple(item for item in items if isinstance(item, Formula))
     code = tuple(item for item in items if isinstance(item, CodeBlock))
-    found = [type(item) for item in slots.items]
-    losses = Losses(found.count(Formula), len(formulas), found.count(CodeBlock), len(code))
+    kinds = [type(item) for item in slots.items]
+    losses = Losses(kinds.count(Formula), len(formulas), kinds.count(CodeBlock), len(code))
     return Extraction(text, title, formulas, code, thread, losses)
 
 
@@ -100,7 +100,7 @@ def _parse(source: str) -> _Element:
         raise ExtractionError("no_markup")
     if _TOO_DEEP(root):
         raise ExtractionError("too_deep", f"over {MAX_DEPTH} elements inside each other")
-    if _NODES(root) > MAX_NODES:
+    if source.count("<") > MAX_NODES // 2 and _NODES(root) > MAX_NODES:
         raise ExtractionError("too_many_elements", f"over {MAX_NODES}")
     return root
 
@@ -129,7 +129,7 @@ def _title(root: _Element) -> str:
 
 
 def _heading(element: _Element | None) -> str:
-    return "" if element is None else " ".join("".join(element.itertext()).split()).rstrip("¶#").strip()
+    return "" if element is None else " ".join(str(element.xpath("string(.)")).split()).rstrip("¶#").strip()
 
 
 def render(blocks: Sequence[Block], slots: Slots) -> str:

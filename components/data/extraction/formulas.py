@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Callable
 from urllib.parse import unquote, unquote_plus, urlsplit
 
 from lxml import etree
@@ -18,7 +17,7 @@ from lxml.etree import _Element
 from components.data.extraction.mathml import local_name, mathml_to_tex
 from components.data.extraction.rendered import rebuild
 from components.data.extraction.result import Formula
-from components.data.extraction.scan import FORMULA_DATA, Page
+from components.data.extraction.scan import FORMULA_DATA, Page, with_classes
 from components.data.extraction.slots import OPEN, Slots
 from components.data.extraction.tex import maybe_tex, strip_wrapping, surely_tex, undelimit
 
@@ -121,13 +120,6 @@ def _is_candidate(classes: str) -> bool:
     )
 
 
-@functools.lru_cache(maxsize=512)
-def _with_classes(values: tuple[str, ...]) -> Callable[[_Element], list[_Element]]:
-    variables = " or ".join(f"@class = $c{index}" for index in range(len(values)))
-    path = etree.XPath(f"//*[@class and ({variables})]")
-    return functools.partial(path, **{f"c{index}": value for index, value in enumerate(values)})
-
-
 def _candidates(root: _Element, page: Page) -> list[_Element]:
     """What may be a formula, outer elements first; only rules for what the page has are asked."""
     kinds = [list(root.iter(*_TAGS))]
@@ -135,7 +127,7 @@ def _candidates(root: _Element, page: Page) -> list[_Element]:
         kinds.append([script for script in root.iter("script") if (script.get("type") or "").startswith("math/")])
     classes = tuple(sorted(filter(_is_candidate, page.classes)))
     if classes:
-        kinds.append(_with_classes(classes)(root))
+        kinds.append(with_classes(classes)(root))
     if page.data:
         kinds.append(list(page.data))
     if "ql-formula" in page.words:

@@ -6,10 +6,13 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from lxml import etree
 from lxml.etree import _Element
+
+from components.data.extraction.boilerplate import is_boilerplate, names_boilerplate
 
 FORMULA_DATA = (
     "data-tex",
@@ -70,29 +73,6 @@ _PRUNABLE = frozenset(["nav", "aside", "div", "ul", "ol", "section", "footer", "
 _LINK_SHARE = 0.6  # of the characters of a boilerplate element, white space included
 _STRING = etree.XPath("string(.)", smart_strings=False)
 _LENGTH = etree.XPath("string-length(.)")
-_BOILERPLATE_TAGS = frozenset(["nav", "aside", "footer", "form", "menu"])
-# as a whole word of a class or identifier, `-` and `_` counting as spaces
-_BOILERPLATE = re.compile(
-    r"(?:^|[\s_-])(?:nav\w*|menu|foot|share\w*|sharing|social\w*|promo\w*|adverts?|ads|ad|popup|modal|banner|"
-    r"comments?|respond|disqus|pagination|pager|toc|sr-only|by-?line|author-?(?:box|bio|info|date|name|card|"
-    r"description|profile|link|meta)?|about-?(?:the-?)?author|\w*bio|(?:post|entry|article|posted|story)-?(?:meta|"
-    r"info|date|on|tags|header-meta|foot\w*|nav\w*|author|ratings?)|postmetadata|tags?|tag-?(?:cloud|list|s?-?links)|"
-    r"widget|widgets|login|signup|sign-up|search\w*|copyright|credits?|caption-?credit|(?:most-?)?popular|cta|recirc\w*|"
-    r"trending|overlay|lightbox|player|vjs|videos?|video-\w*|off-?screen|time-?stamp|date-?line|published?|topics|"
-    r"categor(?:y|ies)|cat-links|read-?(?:more|next|also)|follow\w*|jump-?links?|catlinks|mw-editsection|headerlink|"
-    r"outbrain|taboola|most-?read|hidden|d-none|toolbar|dropdown|alerts?|notice|donat\w*|rating|ratings|votes?|"
-    r"reviews?|contact-?box|info-?box|fact-?box|print-?only|skip-?link|skip-?to\w*|teasers?|more-?(?:posts|stories|"
-    r"articles|news|links)|next-?post\w*|prev-?post\w*|post-?navigation|article-?nav\w*|language-?\w*switch\w*|"
-    r"last-?(?:modified|updated)|actions?|button|btn|icon|metadata|no-?snippet|no-?content|no-?print|hidden-?print|print-?none|"
-    r"speechify-ignore|[at]?mbox\w*|feedback|survey|tooltip|breaking\w*|ticker)(?:$|[\s_-])|"
-    # anywhere
-    r"side-?bar|breadcrumb|footer|related-?(?:posts?|articles?|stor|content|links?|news|topics|items)|(?:^|\s)related|"
-    r"recommend|advertis|sponsor|cookie|consent|newsletter|subscri(?!ber-(?:only|preview|content|premium)|bed)|screen-?reader|visually-?hidden|masthead|"
-    r"site-?header|page-?header|paywall|gdpr|addtoany|sharedaddy|jp-relatedposts|addthis",
-    re.I,
-)
-_BODY = re.compile(r"(?:^|[\s_-])(?:article|entry|post|story)[_-]?(?:body|content|text)(?:$|[\s_-])|articleBody", re.I)
-_NEVER = re.compile(r"(?:^|\s)(?:has|no|with|without|is)-\S+|(?:^|\s)\S+-enabled", re.I)  # says what a page has
 
 
 @dataclass(frozen=True)
@@ -122,30 +102,34 @@ def scan(root: _Element, source: str) -> Page:
     pruned: list[_Element] = []
     walker = etree.iterwalk(root, events=("start",))
     for _, element in walker:
-        if element.tag in _PRUNABLE and is_boilerplate(element, element.tag) and _is_link_list(element):
+        tag = element.tag
+        if tag in _PRUNABLE and is_boilerplate(element, tag) and _is_link_list(element):
             pruned.append(element)
             walker.skip_subtree()
             continue
+        if tag == "pre":
+            walker.skip_subtree()  # a highlighter's hundreds of spans say nothing
         for name in element.keys():  # noqa: SIM118  an element is no mapping
             if name == "class":
                 classes.add(element.get("class", ""))
-            elif name in _TOLD:
-                if name == "style":
-                    if _HIDING.search(element.get("style", "")[:2000]):
-                        hidden.append(element)
-                elif name == "hidden" or (name == "role" and element.get("role") == "navigation"):
+            elif name not in _TOLD:
+                continue
+            elif name == "style":
+                if _HIDING.search(element.get("style", "")[:2000]):
                     hidden.append(element)
-                elif name in FORMULA_DATA:
-                    data.append(element)
-                else:
-                    _name(element, name)
+            elif name == "hidden" or (name == "role" and element.get("role") == "navigation"):
+                hidden.append(element)
+            elif name in FORMULA_DATA:
+                data.append(element)
+            else:
+                _name(element, name)
     for element in pruned:
         named = element.get("class") or ""
         element.clear(keep_tail=True)
         element.set("class", named)
     words = frozenset(word for value in classes for word in _words(value))
     if not _HIDDEN_CLASSES.isdisjoint(words):
-        hidden += _of_classes(root, tuple(sorted(_HIDDEN_CLASSES & words)))
+        hidden += with_classes(tuple(sorted(filter(_hides, classes))))(root)
     scripts = "\n".join(_speaking_of_formulas(root))
     if not scripts and (words & {"MathJax", "MathJax_Preview", "katex", "math-tex", "tex2jax_process", "mathjax"}):
         scripts = "mathjax"
@@ -161,7 +145,7 @@ def _name(element: _Element, attribute: str) -> None:
     elif attribute == "data-nosnippet":
         word = "nosnippet"
     else:
-        word = value if len(value) < 40 and _names_boilerplate(value) else ""
+        word = value if len(value) < 40 and names_boilerplate(value) else ""
     if word:
         element.set("class", f"{element.get('class') or ''} {word}")
 
@@ -171,9 +155,17 @@ def _words(value: str) -> tuple[str, ...]:
     return tuple(value.split()) if len(value) < 2000 else ()
 
 
-@functools.lru_cache(maxsize=256)
-def _class_path(words: tuple[str, ...]) -> etree.XPath:
-    return etree.XPath("//*[@class and (" + " or ".join(f"contains(@class, '{word}')" for word in words) + ")]")
+@functools.lru_cache(maxsize=16_384)
+def _hides(value: str) -> bool:
+    return not _HIDDEN_CLASSES.isdisjoint(value.split())
+
+
+@functools.lru_cache(maxsize=512)
+def with_classes(values: tuple[str, ...]) -> Callable[[_Element], list[_Element]]:
+    """Finds the elements whose class attribute is one of `values`."""
+    variables = " or ".join(f"@class = $c{index}" for index in range(len(values)))
+    path = etree.XPath(f"//*[@class and ({variables})]")
+    return functools.partial(path, **{f"c{index}": value for index, value in enumerate(values)})
 
 
 def _is_link_list(element: _Element) -> bool:
@@ -181,27 +173,6 @@ def _is_link_list(element: _Element) -> bool:
         return False
     links = sum(len(link.text or "") if len(link) == 0 else len(_STRING(link)) for link in element.iter("a"))
     return links > _LINK_SHARE * _LENGTH(element) and element.find(".//pre") is None
-
-
-def is_boilerplate(element: _Element, tag: str) -> bool:
-    """Whether markup makes it likely that an element holds no content."""
-    if tag in _BOILERPLATE_TAGS:
-        return True
-    if tag in ("body", "html", "article", "main"):
-        return False
-    classes, name = element.get("class"), element.get("id")
-    if classes and _names_boilerplate(classes):
-        return True  # an id may be a heading's words: `related-functions` is a section like any other
-    return bool(name) and tag not in ("section", "span", "a") and len(name) <= 24 and _names_boilerplate(name)
-
-
-@functools.lru_cache(maxsize=16_384)
-def _names_boilerplate(words: str) -> bool:
-    return bool(_BOILERPLATE.search(_NEVER.sub("", words))) and not _BODY.search(words)
-
-
-def _of_classes(root: _Element, words: tuple[str, ...]) -> list[_Element]:
-    return [element for element in _class_path(words)(root) if not set(words).isdisjoint(element.get("class").split())]
 
 
 def _speaking_of_formulas(root: _Element) -> list[str]:

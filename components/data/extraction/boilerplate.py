@@ -1,0 +1,54 @@
+"""Whether markup says of an element that it holds no content."""
+
+from __future__ import annotations
+
+import functools
+import re
+
+from lxml.etree import _Element
+
+_BOILERPLATE_TAGS = frozenset(["nav", "aside", "footer", "form", "menu"])
+# as a whole word of a class or identifier, `-` and `_` counting as spaces
+_BOILERPLATE = re.compile(
+    r"(?:^|[\s_-])(?:nav\w*|menu|foot|share\w*|sharing|social\w*|promo\w*|adverts?|ads|ad|popup|modal|banner|"
+    r"comments?|respond|disqus|pagination|pager|toc|sr-only|by-?line|author-?(?:box|bio|info|date|name|card|"
+    r"description|profile|link|meta)?|about-?(?:the-?)?author|\w*bio|(?:post|entry|article|posted|story)-?(?:meta|"
+    r"info|date|on|tags|header-meta|foot\w*|nav\w*|author|ratings?)|postmetadata|tags?|tag-?(?:cloud|list|s?-?links)|"
+    r"widget|widgets|login|signup|sign-up|search\w*|copyright|credits?|caption-?credit|(?:most-?)?popular|cta|recirc\w*|"
+    r"trending|overlay|lightbox|player|vjs|videos?|video-\w*|off-?screen|time-?stamp|date-?line|published?|topics|"
+    r"categor(?:y|ies)|cat-links|read-?(?:more|next|also)|follow\w*|jump-?links?|catlinks|mw-editsection|headerlink|"
+    r"outbrain|taboola|most-?read|hidden|d-none|toolbar|dropdown|alerts?|notice|donat\w*|rating|ratings|votes?|"
+    r"reviews?|contact-?box|info-?box|fact-?box|print-?only|skip-?link|skip-?to\w*|teasers?|more-?(?:posts|stories|"
+    r"articles|news|links)|next-?post\w*|prev-?post\w*|post-?navigation|article-?nav\w*|language-?\w*switch\w*|"
+    r"last-?(?:modified|updated)|actions?|button|btn|icon|metadata|no-?snippet|no-?content|no-?print|hidden-?print|"
+    r"print-?none|speechify-ignore|[at]?mbox\w*|feedback|survey|tooltip|breaking\w*|ticker)(?:$|[\s_-])|"
+    # anywhere
+    r"side-?bar|breadcrumb|footer|related-?(?:posts?|articles?|stor|content|links?|news|topics|items)|(?:^|\s)related|"
+    r"recommend|advertis|sponsor|cookie|consent|newsletter|subscri(?!ber-(?:only|preview|content|premium)|bed)|screen-?reader|"
+    r"visually-?hidden|masthead|"
+    r"site-?header|page-?header|paywall|gdpr|addtoany|sharedaddy|jp-relatedposts|addthis",
+    re.I,
+)
+_BODY = re.compile(r"(?:^|[\s_-])(?:article|entry|post|story)[_-]?(?:body|content|text)(?:$|[\s_-])|articleBody", re.I)
+_NEVER = re.compile(
+    r"admonition[\w-]* alert[\w-]*|markdown-alert[\w-]*|notice--\w+|"
+    r"(?:^|\s)(?:has|no|with|without|is)-\S+|(?:^|\s)\S+-enabled",
+    re.I,
+)  # says what a page has
+
+
+def is_boilerplate(element: _Element, tag: str) -> bool:
+    """Whether markup makes it likely that an element holds no content."""
+    if tag in _BOILERPLATE_TAGS:
+        return True
+    if tag in ("body", "html", "article", "main"):
+        return False
+    classes, name = element.get("class"), element.get("id")
+    if classes and names_boilerplate(classes):
+        return True  # an id may be a heading's words: `related-functions` is a section like any other
+    return bool(name) and tag not in ("section", "span", "a") and len(name) <= 24 and names_boilerplate(name)
+
+
+@functools.lru_cache(maxsize=16_384)
+def names_boilerplate(words: str) -> bool:
+    return bool(_BOILERPLATE.search(_NEVER.sub("", words))) and not _BODY.search(words)
