@@ -24,7 +24,7 @@ from pathlib import Path
 
 from components.data.extraction import ExtractionError, extract
 from components.data.extraction.encoding import decode
-from components.data.extraction.survival import Survival, measure
+from components.data.extraction.survival import measure
 from components.data.ingestion.readers import SHIPPED
 from components.data.ingestion.rows import START, Row
 from components.data.ingestion.warc import read_warc
@@ -196,7 +196,8 @@ NOTES = """\
 TeX stands in the text, white space aside; *page mean*: the same with every page counting equally; *code lines*:
 lines of `pre` that stand in the text with their indentation (a prompt in front is forgiven). The measure reads
 raw HTML and shares no rule with the extractors (`components/data/extraction/survival.py`). Speed is CPU time in
-one process, every extractor on a page before the next page; compare rows, not absolutes. These are documentation pages: they say nothing about boilerplate
+one process, every extractor on a page before the next page; compare rows, not absolutes.
+These are documentation pages: they say nothing about boilerplate
 removal on the open web."""
 
 
