@@ -52,7 +52,9 @@ def extract_program(completion: str) -> str | None:
     return blocks[-1] if blocks else None
 
 
-def submit(program: str, problem: CodeProblem, pool: SandboxPool, limits: Limits | None = None) -> Future[CodeVerdict]:
+def submit(
+    program: str, problem: CodeProblem, pool: SandboxPool, limits: Limits | None = None
+) -> Future[CodeVerdict]:
     """`judge` without waiting. The same program on the same tests is run once as long as the pool remembers it."""
     tests = tuple((test.input, test.expected) for test in problem.tests)
     key = (program, problem.function, problem.checker, tests, limits)

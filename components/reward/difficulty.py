@@ -22,7 +22,7 @@ from collections.abc import Sequence
 HARD_BELOW, MEDIUM_BELOW = 0.3, 0.7
 _UNMEASURED = 0.5
 
-Scores = tuple[float, float, float]  # of the levels, easiest first, summing to 1
+Scores = tuple[float, float, float]      # of the levels, easiest first, summing to 1
 
 
 def pass_rates(verdicts: Sequence[Sequence[str]]) -> tuple[float | None, ...]:

@@ -43,9 +43,7 @@ def open_judge(config: RewardConfig) -> Judge:
 def program_limits(config: RewardConfig) -> Limits:
     """What one test of a program may use."""
     return Limits(
-        cpu_s=config.cpu_s,
-        wall_s=config.wall_s,
-        memory_bytes=config.memory_mb << 20,
+        cpu_s=config.cpu_s, wall_s=config.wall_s, memory_bytes=config.memory_mb << 20,
         output_bytes=config.output_kb << 10,
     )
 

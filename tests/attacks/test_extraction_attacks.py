@@ -20,9 +20,8 @@ PAGES = {
     "nested formulas": b"<p>text</p><math>" + b"<msqrt>" * 550,
     "attributes": b"<div " + b" ".join(b"a%d=1" % n for n in range(100_000)) + b">x</div>",
     "long attribute": b"<p class='" + b"math " * 2_000_000 + b"'>x</p>",
-    "entities": b"<!DOCTYPE html [<!ENTITY a 'aaaa'>"
-    + b"".join(b"<!ENTITY %c '&%c;&%c;&%c;&%c;'>" % (n, n - 1, n - 1, n - 1, n - 1) for n in range(98, 120))
-    + b"]><p>&w;</p>",
+    "entities": b"<!DOCTYPE html [<!ENTITY a 'aaaa'>" + b"".join(
+        b"<!ENTITY %c '&%c;&%c;&%c;&%c;'>" % (n, n - 1, n - 1, n - 1, n - 1) for n in range(98, 120)) + b"]><p>&w;</p>",
     "external entity": b"<!DOCTYPE x [<!ENTITY e SYSTEM 'file:///etc/passwd'>]><p>&e;</p>" + GOOD,
     "endless table": b"<table>" + b"<tr><td>1<td>2" * 200_000,
     "delimiters": b"<p>mathjax " + b"\\(" * 20_000,
@@ -68,26 +67,8 @@ def test_a_killed_worker_is_replaced() -> None:
         assert "document" in worker.extract(GOOD)
 
 
-PIECES = [
-    b"<",
-    b">",
-    b"</div>",
-    b"<pre>",
-    b"$",
-    b"\\(",
-    b"<math>",
-    b"\x00",
-    b"\xff",
-    b"<!--",
-    b"<table>",
-    b"<code>",
-    b"&#",
-    b"<script type='math/tex'>",
-    b"<p",
-    b"\xee\x80\x80",
-    b"<sup>",
-    b"'",
-]
+PIECES = [b"<", b">", b"</div>", b"<pre>", b"$", b"\\(", b"<math>", b"\x00", b"\xff", b"<!--", b"<table>", b"<code>",
+          b"&#", b"<script type='math/tex'>", b"<p", b"\xee\x80\x80", b"<sup>", b"'"]
 
 
 def test_mutated_pages_never_raise_anything_else() -> None:
@@ -113,9 +94,7 @@ def test_mutated_pages_never_raise_anything_else() -> None:
 
 TEXT = "Größe, naïve café – déjà vu: x ≤ y"
 ENCODINGS = {
-    "utf-8": ("utf-8", TEXT),
-    "utf-8-sig": ("utf-8", TEXT),
-    "utf-16": ("", TEXT),
+    "utf-8": ("utf-8", TEXT), "utf-8-sig": ("utf-8", TEXT), "utf-16": ("", TEXT),
     "iso-8859-1": ("iso-8859-1", "Größe, naïve café"),
     "windows-1252": ("iso-8859-1", "Größe – “naïve” café"),
     "shift_jis": ("shift_jis", "数学の問題を解く"),
@@ -123,10 +102,8 @@ ENCODINGS = {
     "iso-2022-jp": ("iso-2022-jp", "数学の問題を解く"),
     "gb18030": ("gb2312", "数学问题的解答"),
     "big5": ("big5", "數學問題的解答"),
-    "euc-kr": ("euc-kr", "수학 문제를 풀다"),
-    "koi8-r": ("koi8-r", "решение задачи"),
-    "windows-1251": ("windows-1251", "решение задачи"),
-    "iso-8859-7": ("iso-8859-7", "λύση του προβλήματος"),
+    "euc-kr": ("euc-kr", "수학 문제를 풀다"), "koi8-r": ("koi8-r", "решение задачи"),
+    "windows-1251": ("windows-1251", "решение задачи"), "iso-8859-7": ("iso-8859-7", "λύση του προβλήματος"),
 }
 
 

@@ -26,10 +26,8 @@ LIMITS = Limits(cpu_s=0.5, wall_s=30, memory_bytes=160 << 20)
 IMPATIENT = replace(LIMITS, wall_s=1.2)  # where running out of time is the expected end
 HONEST = "import statistics, heapq, random\nprint(sum(map(int, input().split())))\n"
 HONEST_PROBLEM = CodeProblem(
-    id="sum",
-    source="test",
-    prompt="add",
-    tests=(TestCase(input="1 2\n", expected="3\n"), TestCase(input="20 22\n", expected="42")),
+    id="sum", source="test", prompt="add", tests=(TestCase(input="1 2\n", expected="3\n"),
+                                                  TestCase(input="20 22\n", expected="42"))
 )
 MARKER = "marker-7f3a"
 
@@ -40,7 +38,7 @@ class World:
     def __init__(self, directory: Path) -> None:
         self.secret = directory / "secret.txt"
         self.secret.write_text("tests and tokens")
-        self.secret.chmod(0o666)  # what the sandbox denies, file modes must not
+        self.secret.chmod(0o666)                             # what the sandbox denies, file modes must not
         directory.chmod(0o777)
         self.directory = directory
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -54,26 +52,17 @@ class World:
         self.files = self._files()
 
     def input(self, number: int) -> str:
-        return json.dumps(
-            {
-                "secret_file": str(self.secret),
-                "parent": os.getpid(),
-                "port": self.listener.getsockname()[1],
-                "unix_socket": str(self.directory / "service"),
-                "abstract_socket": f"mimo-attack-{os.getpid()}",
-                "judge_source": str(Path(components.reward.__file__).parent),
-                "marker": MARKER,
-                "number": number,
-            }
-        )
+        return json.dumps({
+            "secret_file": str(self.secret), "parent": os.getpid(), "port": self.listener.getsockname()[1],
+            "unix_socket": str(self.directory / "service"), "abstract_socket": f"mimo-attack-{os.getpid()}",
+            "judge_source": str(Path(components.reward.__file__).parent), "marker": MARKER, "number": number,
+        })
 
     def problem(self, function: str = "", count: int = 1) -> CodeProblem:
         secret = f"{MARKER}-EXPECTED"
         tests = tuple(
-            TestCase(
-                input=json.dumps([number]) if function else self.input(number),
-                expected=json.dumps(secret) if function else secret,
-            )
+            TestCase(input=json.dumps([number]) if function else self.input(number),
+                     expected=json.dumps(secret) if function else secret)
             for number in range(count)
         )
         return CodeProblem(id="attacked", source="test", prompt="p", tests=tests, function=function)
@@ -107,13 +96,13 @@ def pool(request: pytest.FixtureRequest) -> Iterator[SandboxPool]:
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
-    with tempfile.TemporaryDirectory(prefix="mimo-attacked-") as directory:  # below a directory all may enter
+    with tempfile.TemporaryDirectory(prefix="mimo-attacked-") as directory:   # below a directory all may enter
         yield World(Path(directory))
 
 
 def header(source: str, key: str) -> str:
     prefix = f"# {key}: "
-    return next((line[len(prefix) :] for line in source.splitlines() if line.startswith(prefix)), "")
+    return next((line[len(prefix):] for line in source.splitlines() if line.startswith(prefix)), "")
 
 
 def descendants(pid: int) -> list[int]:
@@ -145,7 +134,7 @@ def test_attack_fails_and_the_next_program_is_judged_right(path: Path, pool: San
         assert compare(execution, test, problem) in allowed, execution
     assert_nothing_left(pool)
     world.assert_untouched()
-    pool.memory._entries.clear()  # or it would only be remembered
+    pool.memory._entries.clear()                             # or it would only be remembered
     assert judge(HONEST, HONEST_PROBLEM, pool).tests == ("pass", "pass")
 
 

@@ -23,9 +23,9 @@ from components.reward.rewards import Rewarder
 from components.reward.sandbox import LEVELS, SandboxError, SandboxPool
 from components.reward.sandbox.slot import Slot
 
-PROBLEM = CodeProblem(
-    id="p", source="test", prompt="p", tests=tuple(TestCase(input=f"{n}\n", expected=f"{n + 1}\n") for n in range(4))
-)
+PROBLEM = CodeProblem(id="p", source="test", prompt="p", tests=tuple(
+    TestCase(input=f"{n}\n", expected=f"{n + 1}\n") for n in range(4)
+))
 SLOW = "import time\ntime.sleep(0.05)\nprint(int(input()) + 1)  # "
 
 
@@ -57,7 +57,7 @@ def test_killing_the_judges_processes_changes_no_verdict(victim: str, level: lev
         process = pool._slots[0]._process
         found = [process.pid] if process else []
         generations = ["fork server", "program", "test"].index(victim)
-        if generations and level == "namespaces":  # the fork server proper is its stub's child
+        if generations and level == "namespaces":            # the fork server proper is its stub's child
             generations += 1
         for _ in range(generations):
             found = [child for pid in found for child in children(pid)]
@@ -93,11 +93,11 @@ def test_killing_math_processes_changes_no_verdict() -> None:
             os.kill(worker, signal.SIGKILL)
         assert pool.submit("y+1", "\\boxed{1+y}").result().kind == "correct"
         parent.kill()
-        assert pool.submit("z+1", "\\boxed{1+z}").result().kind == "correct"  # its worker still lives
+        assert pool.submit("z+1", "\\boxed{1+z}").result().kind == "correct"       # its worker still lives
         for victim in (parent, pool._parent._process):
             assert victim is not None
             victim.kill()
-        pool.submit("1", "\\boxed{" + "(" * 300 + "2" + ")" * 300 + "}").result()  # the worker is killed: no parent
+        pool.submit("1", "\\boxed{" + "(" * 300 + "2" + ")" * 300 + "}").result()   # the worker is killed: no parent
         assert pool.submit("w+1", "\\boxed{1+w}").result().kind == "correct"
 
 
@@ -150,7 +150,6 @@ def test_nothing_outlives_a_judge_that_is_killed(tmp_path: Path) -> None:
 
 def test_many_programs_leak_nothing() -> None:
     with SandboxPool(1) as pool:
-
         def footprint() -> tuple[int, int, int]:
             server = pool._slots[0]._process
             assert server is not None
@@ -159,10 +158,8 @@ def test_many_programs_leak_nothing() -> None:
             return descriptors, len(list(Path(f"/proc/{inner[0]}/fd").iterdir())), threading.active_count()
 
         def some(start: int) -> None:
-            programs = [
-                f"open('f','w').close()\nprint(int(input()) + 1)  # {n}" if n % 9 == 0 else f"print(1)  # {n}"
-                for n in range(start, start + 60)
-            ]
+            programs = [f"open('f','w').close()\nprint(int(input()) + 1)  # {n}" if n % 9 == 0 else f"print(1)  # {n}"
+                        for n in range(start, start + 60)]
             code.judge_many([(program, PROBLEM) for program in programs], pool)
 
         some(0)

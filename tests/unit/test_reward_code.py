@@ -25,22 +25,15 @@ LIMITS = Limits(cpu_s=0.5, wall_s=4.0, memory_bytes=192 << 20, output_bytes=4096
 
 
 def stdin_problem(*tests: tuple[str, str, float | None]) -> CodeProblem:
-    return CodeProblem(
-        id="stdin",
-        source="test",
-        prompt="p",
-        tests=tuple(TestCase(input=given, expected=expected, pass_rate=rate) for given, expected, rate in tests),
-    )
+    return CodeProblem(id="stdin", source="test", prompt="p", tests=tuple(
+        TestCase(input=given, expected=expected, pass_rate=rate) for given, expected, rate in tests
+    ))
 
 
 def function_problem(name: str, *tests: tuple[str, str]) -> CodeProblem:
-    return CodeProblem(
-        id="call",
-        source="test",
-        prompt="p",
-        function=name,
-        tests=tuple(TestCase(input=given, expected=expected) for given, expected in tests),
-    )
+    return CodeProblem(id="call", source="test", prompt="p", function=name, tests=tuple(
+        TestCase(input=given, expected=expected) for given, expected in tests
+    ))
 
 
 SQUARE = stdin_problem(("3\n", "9\n", 0.9), ("-4\n", "16\n", 0.5), ("100000\n", "10000000000\n", 0.1))
@@ -52,37 +45,30 @@ def pool() -> Iterator[SandboxPool]:
         yield pool
 
 
-@pytest.mark.parametrize(
-    ("program", "expected"),
-    [
-        ("print(int(input()) ** 2)", ("pass", "pass", "pass")),
-        ("print(int(input()) ** 2, end='')", ("pass", "pass", "pass")),
-        ("import sys\nfor line in sys.stdin:\n    print(int(line) ** 2, ' ')\nprint()", ("pass", "pass", "pass")),
-        ("import sys\nsys.stdout.write(str(int(open(0).read()) ** 2))\nexit()", ("pass", "pass", "pass")),
-        ("if __name__ == '__main__':\n    print(int(input()) ** 2)", ("pass", "pass", "pass")),
-        ("import numpy", ("error", "error", "error")),
-        ("n = int(input())\nprint(n * n if n < 99 else 1 / 0)", ("pass", "pass", "error")),
-        ("n = int(input())\nprint(n * abs(n))", ("pass", "wrong", "pass")),
-        ("n = int(input())\nwhile n > 99: pass\nprint(n * n)", ("pass", "pass", "timeout")),
-        ("n = int(input())\nx = bytearray(n << 20)\nprint(n * n)", ("pass", "error", "memory")),
-        ("n = int(input())\nprint(n * n, 'x' * n)", ("wrong", "pass", "output_limit")),
-        ("print(int(input()) ** 2); raise SystemExit(3)", ("error", "error", "error")),
-        ("print(", ("error", "error", "error")),
-        ("", ("wrong", "wrong", "wrong")),
-        ("import os, sys\nprint(int(input()) ** 2)\nsys.stdout.flush()\nos.abort()", ("error", "error", "error")),
-    ],
-)
+@pytest.mark.parametrize(("program", "expected"), [
+    ("print(int(input()) ** 2)", ("pass", "pass", "pass")),
+    ("print(int(input()) ** 2, end='')", ("pass", "pass", "pass")),
+    ("import sys\nfor line in sys.stdin:\n    print(int(line) ** 2, ' ')\nprint()", ("pass", "pass", "pass")),
+    ("import sys\nsys.stdout.write(str(int(open(0).read()) ** 2))\nexit()", ("pass", "pass", "pass")),
+    ("if __name__ == '__main__':\n    print(int(input()) ** 2)", ("pass", "pass", "pass")),
+    ("import numpy", ("error", "error", "error")),
+    ("n = int(input())\nprint(n * n if n < 99 else 1 / 0)", ("pass", "pass", "error")),
+    ("n = int(input())\nprint(n * abs(n))", ("pass", "wrong", "pass")),
+    ("n = int(input())\nwhile n > 99: pass\nprint(n * n)", ("pass", "pass", "timeout")),
+    ("n = int(input())\nx = bytearray(n << 20)\nprint(n * n)", ("pass", "error", "memory")),
+    ("n = int(input())\nprint(n * n, 'x' * n)", ("wrong", "pass", "output_limit")),
+    ("print(int(input()) ** 2); raise SystemExit(3)", ("error", "error", "error")),
+    ("print(", ("error", "error", "error")),
+    ("", ("wrong", "wrong", "wrong")),
+    ("import os, sys\nprint(int(input()) ** 2)\nsys.stdout.flush()\nos.abort()", ("error", "error", "error")),
+])
 def test_every_test_reports_its_own_verdict(program: str, expected: tuple[str, ...], pool: SandboxPool) -> None:
     assert judge(program, SQUARE, pool, LIMITS).tests == expected
 
 
 def test_function_calls_cross_as_strict_json(pool: SandboxPool) -> None:
     problem = function_problem(
-        "f",
-        ("[1]", "2"),
-        ("[2.5]", "3.5"),
-        ('["a"]', '["a", null]'),
-        ("[true]", "true"),
+        "f", ("[1]", "2"), ("[2.5]", "3.5"), ('["a"]', '["a", null]'), ("[true]", "true"),
         ('[{"k": [1]}]', '{"k": [1]}'),
     )
     program = """
@@ -103,17 +89,8 @@ def f(x):
 
 def test_a_corpus_gets_the_same_verdicts_on_any_number_of_slots() -> None:
     rng = random.Random(0)
-    pieces = [
-        "print(n * n)",
-        "print(n)",
-        "print(sorted({'b', 'a', str(n)}))",
-        "print({'x', 'y', 'z'})",
-        "1 / 0",
-        "print(",
-        "print(n ** 2 if n < 50 else 0)",
-        "exit(n % 2)",
-        "import heapq; print(n * n)",
-    ]
+    pieces = ["print(n * n)", "print(n)", "print(sorted({'b', 'a', str(n)}))", "print({'x', 'y', 'z'})", "1 / 0",
+              "print(", "print(n ** 2 if n < 50 else 0)", "exit(n % 2)", "import heapq; print(n * n)"]
     programs = [f"n = int(input())\n# {index}\n{rng.choice(pieces)}" for index in range(120)]
     found: list[list[tuple[str, ...]]] = []
     for slots in (1, 3):
@@ -332,25 +309,22 @@ def test_a_checker_is_checked_when_the_problem_is_read() -> None:
 FENCED = "```python\nprint(1)\n```"
 
 
-@pytest.mark.parametrize(
-    ("completion", "program"),
-    [
-        (FENCED, "print(1)\n"),
-        (f"<think>```python\nprint(0)\n```</think>\n{FENCED}", "print(1)\n"),
-        (f"thinking {FENCED}\n</think>\nno program", None),
-        (f"<think>never ends\n{FENCED}", None),
-        (f"{FENCED}\nbetter:\n```Python3\nprint(2)\n```\nDone.", "print(2)\n"),
-        ("```py\r\nprint(1)\r\n```", "print(1)\r\n"),
-        ("```python\nprint(1)\n", None),
-        (f"{FENCED}\n```python\nprint('cut", "print(1)\n"),
-        ("```\nprint(1)\n```", None),
-        ("```cpp\nint x;\n```", None),
-        ("text ```python\nprint(1)\n```", None),
-        ("```python\n```", ""),
-        ("```python\nx = '```'\n```", "x = '```'\n"),
-        ("", None),
-    ],
-)
+@pytest.mark.parametrize(("completion", "program"), [
+    (FENCED, "print(1)\n"),
+    (f"<think>```python\nprint(0)\n```</think>\n{FENCED}", "print(1)\n"),
+    (f"thinking {FENCED}\n</think>\nno program", None),
+    (f"<think>never ends\n{FENCED}", None),
+    (f"{FENCED}\nbetter:\n```Python3\nprint(2)\n```\nDone.", "print(2)\n"),
+    ("```py\r\nprint(1)\r\n```", "print(1)\r\n"),
+    ("```python\nprint(1)\n", None),
+    (f"{FENCED}\n```python\nprint('cut", "print(1)\n"),
+    ("```\nprint(1)\n```", None),
+    ("```cpp\nint x;\n```", None),
+    ("text ```python\nprint(1)\n```", None),
+    ("```python\n```", ""),
+    ("```python\nx = '```'\n```", "x = '```'\n"),
+    ("", None),
+])
 def test_the_program_of_a_completion(completion: str, program: str | None) -> None:
     assert extract_program(completion) == program
 

@@ -14,10 +14,8 @@ from components.reward.difficulty import Scores, all_or_nothing, levels, pass_ra
 
 RATES = st.one_of(st.none(), st.floats(0, 1), st.sampled_from([0.0, 0.3, 0.7, 1.0]))
 TESTS = st.lists(st.tuples(st.booleans(), RATES), min_size=1, max_size=12)
-SCORES = (
-    st.lists(st.integers(0, 10), min_size=3, max_size=3)
-    .filter(any)
-    .map(lambda parts: tuple(part / sum(parts) for part in parts))
+SCORES = st.lists(st.integers(0, 10), min_size=3, max_size=3).filter(any).map(
+    lambda parts: tuple(part / sum(parts) for part in parts)
 )
 
 
@@ -48,7 +46,7 @@ def test_both_schemes_are_their_references(tests: list[tuple[bool, float | None]
     assert soft == pytest.approx(float(reference(passed, rates, scores, False)), abs=1e-12)
     assert 0 <= strict <= soft + 1e-12 <= 1 + 1e-12
     if all(passed):
-        assert strict == soft == all_or_nothing(passed) == 1.0  # exactly, or pass rates of 1 are never seen
+        assert strict == soft == all_or_nothing(passed) == 1.0   # exactly, or pass rates of 1 are never seen
     if not any(passed):
         assert strict == soft == all_or_nothing(passed) == 0.0
 

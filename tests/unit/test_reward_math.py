@@ -125,11 +125,8 @@ def pairs(table: str) -> list[tuple[str, str]]:
     return [(gold, answer) for gold, answers in rows for answer in answers.split(" | ")]
 
 
-CASES = [
-    (gold, answer, kind)
-    for kind, table in (("correct", CORRECT), ("wrong", WRONG), ("unparsable", UNPARSABLE))
-    for gold, answer in pairs(table)
-]
+CASES = [(gold, answer, kind) for kind, table in (("correct", CORRECT), ("wrong", WRONG), ("unparsable", UNPARSABLE))
+         for gold, answer in pairs(table)]
 
 
 @pytest.fixture(scope="module")
@@ -145,24 +142,21 @@ def test_hand_made_pairs(pool: MathPool) -> None:
     assert not wrong
 
 
-@pytest.mark.parametrize(
-    ("completion", "box"),
-    [
-        ("no box at all, 42", None),
-        ("\\boxed{1} then \\boxed{2}", "2"),
-        ("\\boxed{\\frac{1}{2}}.", "\\frac{1}{2}"),
-        ("\\boxed{\\{1, 2\\}}", "\\{1, 2\\}"),
-        ("\\boxed{\\boxed{7}}", "7"),
-        ("\\boxed {7}", "7"),
-        ("\\boxed{}", None),
-        ("\\boxed{ }", None),
-        ("\\boxed{41} and then \\boxed{42", None),  # the last one was not finished
-        ("\\boxed{42}" + "x" * TAIL, None),  # too far from the end
-        ("x" * 10**6 + "\\boxed{42}", "42"),
-        ("\\boxed", None),
-        ("\\boxed 42", None),
-    ],
-)
+@pytest.mark.parametrize(("completion", "box"), [
+    ("no box at all, 42", None),
+    ("\\boxed{1} then \\boxed{2}", "2"),
+    ("\\boxed{\\frac{1}{2}}.", "\\frac{1}{2}"),
+    ("\\boxed{\\{1, 2\\}}", "\\{1, 2\\}"),
+    ("\\boxed{\\boxed{7}}", "7"),
+    ("\\boxed {7}", "7"),
+    ("\\boxed{}", None),
+    ("\\boxed{ }", None),
+    ("\\boxed{41} and then \\boxed{42", None),                 # the last one was not finished
+    ("\\boxed{42}" + "x" * TAIL, None),                        # too far from the end
+    ("x" * 10**6 + "\\boxed{42}", "42"),
+    ("\\boxed", None),
+    ("\\boxed 42", None),
+])
 def test_only_the_last_box_in_the_tail_counts(completion: str, box: str | None) -> None:
     assert last_box(completion) == box
 
@@ -178,12 +172,10 @@ def test_integers_are_decided_at_once_and_right(gold: int, answer: int) -> None:
 @given(st.integers(-999, 999), st.integers(1, 999), st.integers(1, 50))
 def test_fractions_equal_their_expansions_and_no_other(pool: MathPool, top: int, bottom: int, factor: int) -> None:
     gold = f"\\frac{{{top}}}{{{bottom}}}"
-    right, wrong = pool.verify_many(
-        [
-            (gold, f"\\boxed{{\\frac{{{top * factor}}}{{{bottom * factor}}}}}"),
-            (gold, f"\\boxed{{\\frac{{{top * factor + 1}}}{{{bottom * factor}}}}}"),
-        ]
-    )
+    right, wrong = pool.verify_many([
+        (gold, f"\\boxed{{\\frac{{{top * factor}}}{{{bottom * factor}}}}}"),
+        (gold, f"\\boxed{{\\frac{{{top * factor + 1}}}{{{bottom * factor}}}}}"),
+    ])
     assert (right.kind, wrong.kind) == ("correct", "wrong")
 
 

@@ -23,18 +23,8 @@ LEVELS: tuple[Level, ...] = get_args(Level)
 
 _FIRST_UID, _LAST_UID = 61_000, 64_999
 _NOBODY = 65_534
-_UNUSED_MODULES = (
-    "site-packages",
-    "dist-packages",
-    "test",
-    "tests",
-    "idlelib",
-    "tkinter",
-    "turtledemo",
-    "ensurepip",
-    "lib2to3",
-    "config-*",
-)
+_UNUSED_MODULES = ("site-packages", "dist-packages", "test", "tests", "idlelib", "tkinter", "turtledemo", "ensurepip",
+                   "lib2to3", "config-*")
 
 
 class SandboxError(RuntimeError):
@@ -45,8 +35,8 @@ class SandboxError(RuntimeError):
 class SlotUser:
     """Whom a slot's processes run as. An own user id is held by a lock that ends with this process."""
 
-    uid: int = 0  # programs change to this user; 0: they keep the fork server's
-    run_as: int = 0  # the fork server itself changes to this user; 0: it keeps the caller's
+    uid: int = 0           # programs change to this user; 0: they keep the fork server's
+    run_as: int = 0        # the fork server itself changes to this user; 0: it keeps the caller's
     lock: socket.socket | None = None
 
     @classmethod
@@ -56,7 +46,7 @@ class SlotUser:
                 raise SandboxError("own users need a start as root with CAP_SETUID, CAP_SETGID and CAP_CHOWN")
             return cls()
         if level == "landlock":
-            return cls(run_as=_NOBODY)  # root's programs would keep root's files
+            return cls(run_as=_NOBODY)      # root's programs would keep root's files
         taken = {entry.pw_uid for entry in pwd.getpwall()}
         for uid in range(_FIRST_UID, _LAST_UID):
             lock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -92,7 +82,7 @@ def readable_home(level: Level, base: Path) -> str:
 
 
 _HONEST = "import statistics, datetime, random, decimal\nprint(int(input()) + 1)\n"
-_PROBE = """
+_PROBE = '''
 import os, sys
 found = []
 def attempt(name, action):
@@ -118,7 +108,7 @@ for family in range(1, 46):
 if %(namespaces)r:
     attempt("see the host's files", lambda: os.stat("/etc/passwd"))
 print("breaches:", ", ".join(found) or "none", "user:", os.getuid())
-"""
+'''
 
 
 def self_test(level: Level, run: Callable[[str], Execution]) -> None:

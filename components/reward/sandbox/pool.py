@@ -18,7 +18,7 @@ from components.reward.sandbox.records import Execution, Limits
 from components.reward.sandbox.slot import Slot
 
 T = TypeVar("T")
-Run = Callable[..., list[Execution]]  # with the arguments of `Slot.run`
+Run = Callable[..., list[Execution]]      # with the arguments of `Slot.run`
 
 
 class SandboxPool:
@@ -35,18 +35,15 @@ class SandboxPool:
     """
 
     def __init__(
-        self,
-        slots: int = 2,
-        minimum_level: Level = "landlock",
-        level: Level | None = None,
+        self, slots: int = 2, minimum_level: Level = "landlock", level: Level | None = None,
         scratch_limits: Limits | None = None,
     ) -> None:
         limits = scratch_limits or Limits()
         self._base = Path(tempfile.mkdtemp(prefix="mimo-sandbox-"))
         self._base.chmod(0o711)
         self._remove_base = weakref.finalize(self, shutil.rmtree, self._base, ignore_errors=True)
-        self.memory = RecentlyUsed(4096)  # verdicts of `reward.code`; goes when the pool goes
-        self.reports: dict[str, str] = {}  # level -> "ok" or what it lacked
+        self.memory = RecentlyUsed(4096)         # verdicts of `reward.code`; goes when the pool goes
+        self.reports: dict[str, str] = {}        # level -> "ok" or what it lacked
         self._slots: list[Slot] = []
         self._users: list[SlotUser] = []
         self._jobs: queue.SimpleQueue[tuple[Callable[[Run], Any], Future[Any]] | None] = queue.SimpleQueue()
@@ -65,7 +62,7 @@ class SandboxPool:
             thread.start()
 
     def _choose(self, slots: int, minimum: Level, only: Level | None, limits: Limits) -> Level:
-        candidates = [only] if only else list(reversed(LEVELS[LEVELS.index(minimum) :]))
+        candidates = [only] if only else list(reversed(LEVELS[LEVELS.index(minimum):]))
         for level in candidates:
             try:
                 self._open(level, slots, limits)
@@ -113,7 +110,7 @@ class SandboxPool:
                 continue
             try:
                 result = task(slot.run)
-            except BaseException as error:  # a bug here must reach the caller, not end the slot
+            except BaseException as error:       # a bug here must reach the caller, not end the slot
                 future.set_exception(error)
             else:
                 future.set_result(result)

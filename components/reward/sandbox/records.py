@@ -15,8 +15,8 @@ class Limits:
     cpu_s: float = 2.0
     wall_s: float = 8.0
     memory_bytes: int = 512 << 20
-    output_bytes: int = 1 << 20  # of standard output, and of any file
-    tasks: int = 64  # threads (processes are denied)
+    output_bytes: int = 1 << 20       # of standard output, and of any file
+    tasks: int = 64                   # threads (processes are denied)
     open_files: int = 64
     stack_bytes: int = 64 << 20
     scratch_bytes: int = 16 << 20

@@ -33,15 +33,15 @@ _KEEPER = Path(__file__).with_name("keeper.py")
 _REPORT = struct.Struct("<BBidd")
 _EXITED, _WALL, _CPU, _QUOTA = range(4)
 _MEMORY_EXIT = 97
-_GRACE_S = 5.0  # beyond its limit, until a silent process counts as lost
-_ATTEMPTS = 5  # of a start or a test that was disturbed from outside, before giving up on it
+_GRACE_S = 5.0                # beyond its limit, until a silent process counts as lost
+_ATTEMPTS = 5                 # of a start or a test that was disturbed from outside, before giving up on it
 
 
 @dataclass(frozen=True)
 class _Program:
     """What every attempt needs again."""
 
-    source: int  # a file in memory
+    source: int              # a file in memory
     function: str
     limits: Limits
 
@@ -76,22 +76,14 @@ class Slot:
             [sys.executable, "-X", "utf8", "-s", "-S", "-P", "-B", str(_KEEPER), str(theirs.fileno())],
             # the same order of sets in every slot, or verdicts would depend on the slot
             env={"PYTHONHASHSEED": "0", **({"PYTHONHOME": self._home} if self._home else {})},
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            pass_fds=[theirs.fileno()],
-            start_new_session=True,
+            cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, pass_fds=[theirs.fileno()], start_new_session=True,
         )
         theirs.close()
         settings = {
-            "scratch": str(scratch),
-            "root": str(root),
-            "namespaces": self._level == "namespaces",
-            "run_as": self._user.run_as,
-            "uid": self._user.uid,
-            "scratch_bytes": self._scratch.scratch_bytes,
-            "scratch_files": self._scratch.scratch_files,
+            "scratch": str(scratch), "root": str(root),
+            "namespaces": self._level == "namespaces", "run_as": self._user.run_as, "uid": self._user.uid,
+            "scratch_bytes": self._scratch.scratch_bytes, "scratch_files": self._scratch.scratch_files,
             "spare_tasks": 512,
         }
         try:
@@ -110,7 +102,7 @@ class Slot:
             self._channel = None
         if self._process is not None:
             try:
-                self._process.wait(2.0)  # it reads the end of the channel, kills and reaps, and ends
+                self._process.wait(2.0)          # it reads the end of the channel, kills and reaps, and ends
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
@@ -136,7 +128,7 @@ class Slot:
             return [self._repeat(partial(self._test, given, data)) for data in inputs]
         finally:
             os.close(source)
-            self._hang_up()  # the program's process ends by itself; the next one makes sure
+            self._hang_up()                      # the program's process ends by itself; the next one makes sure
 
     def _repeat(self, attempt: Callable[[], Any]) -> Any:
         for _ in range(_ATTEMPTS):
@@ -153,7 +145,7 @@ class Slot:
             reply = self._compile(program)
             if reply is not None:
                 return None if reply == b"Cok" else Execution("error")
-        return Execution("error")  # it brings the compiler down, again and again
+        return Execution("error")                # it brings the compiler down, again and again
 
     def _compile(self, program: _Program) -> bytes | None:
         """The program's process's first message; None when that process ended or kept silent instead."""
@@ -166,7 +158,7 @@ class Slot:
             _send_descriptors(self._channel, request, [program.source, theirs.fileno()])
         if not _readable(self._control, program.limits.wall_s):
             self._end_program()
-            return b"Cslow"  # the compiler is kept busy
+            return b"Cslow"                      # the compiler is kept busy
         try:
             return self._receive(self._control, _GRACE_S)
         except _SlotLostError:
@@ -183,7 +175,7 @@ class Slot:
             result = self._one_test(data, program.limits)
             if result is not None:
                 return result
-        return Execution("memory")  # killed again and again, by nobody here: the kernel's memory killer
+        return Execution("memory")               # killed again and again, by nobody here: the kernel's memory killer
 
     def _one_test(self, data: bytes, limits: Limits) -> Execution | None:
         """Run the program once; None when its process was killed from outside."""
@@ -199,18 +191,14 @@ class Slot:
                 return None
             reason, used, status, cpu_s, wall_s = _REPORT.unpack(reply)
             if used:
-                self._end_program()  # which empties the scratch directory for the next test
+                self._end_program()              # which empties the scratch directory for the next test
             size = os.fstat(sink).st_size
             output = os.pread(sink, limits.output_bytes, 0)
         finally:
             os.close(source)
             os.close(sink)
-        if (
-            os.WIFSIGNALED(status)
-            and os.WTERMSIG(status) == signal.SIGKILL
-            and reason == _EXITED
-            and cpu_s < limits.cpu_s
-        ):
+        if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL and reason == _EXITED \
+                and cpu_s < limits.cpu_s:
             return None
         return Execution(_status(reason, status, cpu_s, size, limits), output, cpu_s, wall_s)
 

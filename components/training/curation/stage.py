@@ -62,7 +62,7 @@ def measure(problems: Sequence[Problem], judged: Sequence[Judged]) -> list[Probl
     measured: list[Problem] = []
     for problem in problems:
         mine = samples.get(problem.id, [])
-        if not mine:  # never judged: stays unmeasured, which the rewards know how to treat
+        if not mine:   # never judged: stays unmeasured, which the rewards know how to treat
             measured.append(problem)
             continue
         update: dict[str, object] = {"pass_rate": sum(sample.passed for sample in mine) / len(mine)}

@@ -1,18 +1,13 @@
 # Claim: Modes, owners, times and attributes of files outside can be changed, or they can be cut.
 # Verdict: wrong
 import json, os, sys
-
 world = json.loads(sys.stdin.read())
-
-
 def attempt(what, action):
     try:
         result = action()
     except (OSError, ImportError, AttributeError, ValueError, RuntimeError, MemoryError):
         return
     print("BREACH:", what, repr(result)[:200])
-
-
 target = world["secret_file"]
 attempt("chmod", lambda: os.chmod(target, 0o777))
 attempt("chown", lambda: os.chown(target, os.getuid(), -1))

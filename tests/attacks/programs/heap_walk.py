@@ -1,20 +1,14 @@
 # Claim: The expected output or another test's input lies somewhere in this process's memory.
 # Verdict: wrong
 import json, os, sys
-
 world = json.loads(sys.stdin.read())
-
-
 def attempt(what, action):
     try:
         result = action()
     except (OSError, ImportError, AttributeError, ValueError, RuntimeError, MemoryError):
         return
     print("BREACH:", what, repr(result)[:200])
-
-
 import gc
-
 needle = world["marker"] + "-" + "EXPECTED"
 for thing in gc.get_objects():
     try:

@@ -1,20 +1,14 @@
 # Claim: Resource limits can be raised again, also those of other processes.
 # Verdict: wrong
 import json, os, sys
-
 world = json.loads(sys.stdin.read())
-
-
 def attempt(what, action):
     try:
         result = action()
     except (OSError, ImportError, AttributeError, ValueError, RuntimeError, MemoryError):
         return
     print("BREACH:", what, repr(result)[:200])
-
-
 import resource
-
 for name in ("RLIMIT_AS", "RLIMIT_CPU", "RLIMIT_FSIZE", "RLIMIT_NOFILE", "RLIMIT_NPROC", "RLIMIT_CORE", "RLIMIT_STACK"):
     kind = getattr(resource, name)
     attempt(name, lambda: resource.setrlimit(kind, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)))

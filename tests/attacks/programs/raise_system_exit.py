@@ -2,6 +2,4 @@
 # Verdict: wrong
 class Fine(SystemExit):
     code = 0
-
-
 raise Fine

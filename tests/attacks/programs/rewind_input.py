@@ -1,18 +1,13 @@
 # Claim: Standard input or its file shows the input of another test, or passes something on to it.
 # Verdict: wrong
 import json, os, sys
-
 world = json.loads(sys.stdin.read())
-
-
 def attempt(what, action):
     try:
         result = action()
     except (OSError, ImportError, AttributeError, ValueError, RuntimeError, MemoryError):
         return
     print("BREACH:", what, repr(result)[:200])
-
-
 text = os.pread(0, 1 << 20, 0)
 if text.count(b'"number"') != 1:
     print("BREACH: more than one test in this file")

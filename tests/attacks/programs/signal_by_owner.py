@@ -1,20 +1,14 @@
 # Claim: The kernel sends the signal: a file's owner is set to another process and SIGIO to SIGKILL.
 # Verdict: wrong
 import json, os, sys
-
 world = json.loads(sys.stdin.read())
-
-
 def attempt(what, action):
     try:
         result = action()
     except (OSError, ImportError, AttributeError, ValueError, RuntimeError, MemoryError):
         return
     print("BREACH:", what, repr(result)[:200])
-
-
 import fcntl
-
 read, write = os.pipe()
 for pid in (os.getppid(), world["parent"], -1):
     attempt("F_SETOWN", lambda: fcntl.fcntl(read, fcntl.F_SETOWN, pid))

@@ -1,18 +1,13 @@
 # Claim: Files are left that the cleaner cannot open, enter or move.
 # Verdict: wrong
 import json, os, sys
-
 world = json.loads(sys.stdin.read())
-
-
 def attempt(what, action):
     try:
         result = action()
     except (OSError, ImportError, AttributeError, ValueError, RuntimeError, MemoryError):
         return
     print("BREACH:", what, repr(result)[:200])
-
-
 os.mkdir("a", 0o700)
 os.mkdir("a/b", 0o000)
 os.mkdir("a/c", 0o700)
