@@ -23,6 +23,8 @@ TINY = MiMoConfig(
     num_nextn_predict_layers=2, initializer_range=0.3,
 )  # fmt: skip
 
+ON_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+
 
 @pytest.fixture
 def model() -> MiMoForCausalLM:
@@ -131,6 +133,34 @@ def test_packed_documents_do_not_see_each_other(model, tokens) -> None:
         drafted = model.mtp_hidden(hidden, alone, None, head=1)[:, : length - 2]
         torch.testing.assert_close(packed_mtp[:, start : start + length - 2], drafted, rtol=1e-4, atol=1e-4)
         start += length
+
+
+@pytest.mark.parametrize(("device", "tolerance"), [("cpu", 1e-5), pytest.param("cuda", 3e-2, marks=ON_GPU)])
+def test_packed_losses_are_those_of_the_documents_alone(device, tolerance, model, tokens) -> None:
+    """On a GPU the kernels for documents of any length, compiled and in bfloat16, against float32 without packing."""
+    documents = [tokens[0, :20], tokens[0, 20:33], tokens[1, :37]]
+    alone = {shift: torch.zeros(()) for shift in (1, 2, 3)}
+    for document in documents:
+        segments = torch.ones_like(document)[None]
+        labels = {shift: losses.next_token_labels(document[None], segments, shift) for shift in alone}
+        _, sums = model.losses(document[None], None, labels, dict.fromkeys(alone, 1.0))
+        alone = {shift: alone[shift] + part for shift, part in zip(alone, sums, strict=True)}
+        model.losses(document[None], None, labels, {1: 1.0, 2: 0.2, 3: 0.1})[0].backward()
+    expected = [parameter.grad for parameter in model.parameters()]
+
+    packed = MiMoForCausalLM(TINY)
+    packed.load_state_dict(model.state_dict())
+    packed.to(device)
+    if device == "cuda":
+        packed.compile_layers()
+    segments = torch.tensor([[1] * 20 + [2] * 13 + [0] * 4, [1] * 37], device=device)
+    labels = {shift: losses.next_token_labels(tokens.to(device), segments, shift) for shift in alone}
+    with torch.autocast(device, dtype=torch.bfloat16, enabled=device == "cuda"):
+        total, sums = packed.losses(tokens.to(device), segments, labels, {1: 1.0, 2: 0.2, 3: 0.1})
+    total.backward()
+    torch.testing.assert_close(sums.cpu(), torch.stack(list(alone.values())), rtol=tolerance, atol=tolerance)
+    for parameter, gradient in zip(packed.parameters(), expected, strict=True):
+        assert (parameter.grad.cpu() - gradient).norm() <= 10 * tolerance * gradient.norm()
 
 
 @pytest.mark.parametrize("checkpointing", ["selective", "full"])
