@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,10 +17,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-from safetensors.torch import load_file
-from training_world import CONFIGS, MTP_TUNING, PRETRAINING, SFT, curve, make_world
+from safetensors.torch import load_file, save_file
+from training_world import CONFIGS, MTP_TUNING, PRETRAINING, SFT, artifact, curve, make_world
 
-from components.artifacts import ArtifactError, open_artifact
+from components.artifacts import ArtifactError, open_artifact, write_json
 from components.config import ConfigError
 from components.model.checkpoint import load_config, load_model
 from components.runner import Result, execute
@@ -131,6 +132,25 @@ def test_mtp_tuning_trains_the_new_heads_and_nothing_else(base: Result, results)
     for head in (2, 3):
         assert steps[-1][f"mtp_{head}_loss"] < steps[0][f"mtp_{head}_loss"]
         assert 0 <= tuned.metrics[f"held_out_mtp_{head}_greedy"] <= 1
+
+
+def test_a_model_without_a_head_gets_new_ones(base: Result, world: dict[str, str], tmp_path: Path) -> None:
+    source = base.output("model")
+    bare = tmp_path / "bare"
+    tensors = {name: tensor for name, tensor in load_file(source / "model.safetensors").items() if "mtp" not in name}
+    shutil.copytree(source, bare)
+    save_file(tensors, bare / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((source / "config.json").read_text())
+    write_json(bare / "config.json", {**config, "num_nextn_predict_layers": 0})
+    artifact(bare, "checkpoint", sorted(path for path in bare.iterdir() if path.name != "manifest.json"))
+    inputs = {"model": str(bare), "tokens": world["tokens"], "held_out": world["held_out"]}
+    tuned = execute("mtp_tuning", {**MTP_TUNING, "heads": 1}, inputs, tmp_path)
+    after = load_file(tuned.output("model") / "model.safetensors")
+    assert all(torch.equal(after[name], tensor) for name, tensor in tensors.items())
+    steps = curve(tuned.directory)
+    assert steps[-1]["mtp_1_loss"] < 0.9 * steps[0]["mtp_1_loss"]
+    with pytest.raises(ConfigError, match="has 1 MTP heads already; tuning makes 1 of fewer"):
+        execute("mtp_tuning", {**MTP_TUNING, "heads": 1}, {**inputs, "model": str(source)}, tmp_path)
 
 
 def test_sft_trains_on_clean_conversations_and_keeps_the_others(results) -> None:

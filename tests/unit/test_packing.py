@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.artifacts import ArtifactError
+from components.data.extraction import extract
+from components.data.ingestion.readers import SHIPPED
+from components.data.ingestion.rows import START, Row
+from components.data.ingestion.warc import read_warc
 from components.training.packing import TokenRows, cut, efficiency, fill, pack, write_rows
 
 
@@ -55,12 +60,30 @@ def test_rows_give_the_sequences_back(sequences: list[list[int]]) -> None:
     assert all((np.diff(row[1][row[1] > 0].astype(int)) >= 0).all() for row in rows), "segments in order"
 
 
-def test_documents_cut_to_the_row_length_pack_almost_without_padding() -> None:
-    generator = np.random.default_rng(0)
-    lengths = [end - start for length in generator.lognormal(6, 1.2, 3000).astype(int) + 1
-               for start, end in cut(int(length), 256)]
-    rows = pack(lengths, 256)
-    assert sum(lengths) / (256 * len(rows)) > 0.99
+def efficiency_of(lengths: Iterable[int], capacity: int) -> float:
+    """Share of positions that hold tokens when documents of these lengths are cut and packed."""
+    pieces = [end - start for length in lengths for start, end in cut(int(length), capacity)]
+    return sum(pieces) / (capacity * len(pack(pieces, capacity)))
+
+
+@pytest.mark.parametrize("capacity", [256, 4_096, 32_768])
+def test_web_documents_pack_almost_without_padding(capacity: int) -> None:
+    # tokens of web pages: median 400, one in a hundred above 6,500 (lognormal)
+    lengths = np.random.default_rng(0).lognormal(6, 1.2, 10_000).astype(int) + 1
+    assert efficiency_of(lengths, capacity) > 0.99
+
+
+@pytest.mark.parametrize("median", [900, 6_000])
+def test_reasoning_conversations_pack_almost_without_padding(median: int) -> None:
+    lengths = np.random.default_rng(1).lognormal(np.log(median), 0.9, 5_000).astype(int) + 20
+    assert efficiency_of(lengths[lengths <= 32_768], 32_768) > 0.98   # whole: those that do not fit are set aside
+
+
+def test_the_shipped_pages_pack_almost_without_padding() -> None:
+    with (SHIPPED / "pages.warc.gz").open("rb") as file:
+        pages = [item.html for item, _ in read_warc(file, "sample", START, 400_000) if isinstance(item, Row)]
+    lengths = [len(extract(page).text.encode()) + 1 for page in pages[::4]]   # tokens of one byte
+    assert len(lengths) > 50 and efficiency_of(lengths, 256) > 0.98 and efficiency_of(lengths, 4_096) > 0.98
 
 
 @given(st.integers(1, 5000), st.integers(1, 600))
