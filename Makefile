@@ -1,21 +1,23 @@
-# make run      the whole recipe, tiny, on this machine
-# make test     all tests
-# Both set up .venv first. pip's own settings (PIP_INDEX_URL, PIP_FIND_LINKS, …) choose where packages come from.
+# make run               the whole recipe, tiny, on this machine
+# make test              all tests but those that need a container engine
+# make test-containers   those: the compiled pipeline in its images, and reports in a browser (Debian or Ubuntu, root)
+# make images            the images, with the docker that is here
+# All but the last set up .venv first. pip's own settings (PIP_INDEX_URL, PIP_FIND_LINKS, …) choose where packages come from.
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: run test lint compile images lock clean
+.PHONY: run test test-containers lint compile images wheelhouse lock clean
 
 PYTHON ?=
 VENV := .venv
 INSTALLED := $(VENV)/.installed
+BASE ?= python:3.11-slim
+TRAIN_BASE ?= $(BASE)
 IMAGE_PREFIX ?= mimo
-DATA_BASE ?= python:3.11-slim
-TRAIN_BASE ?= $(DATA_BASE)
-JUDGE_BASE ?= $(DATA_BASE)
 ACCELERATOR ?= cuda
 DOCKER ?= docker
 DOCKER_FLAGS ?=
+WHEELHOUSE := images/wheelhouse
 
 run: $(INSTALLED)
 	$(VENV)/bin/mimo run --profile smoke
@@ -32,11 +34,24 @@ lint: $(INSTALLED)
 compile: $(INSTALLED)
 	$(VENV)/bin/mimo compile --allow-unpinned
 
+# The engine, the stand-in base image and the wheels it needs are made as needed, in build/ and images/wheelhouse.
+# Installs Debian packages (docker.io, mmdebstrap, chromium) where they are missing.
+test-containers: $(INSTALLED)
+	$(VENV)/bin/python -m pytest tests/containers
+
 images:
-	$(DOCKER) build $(DOCKER_FLAGS) -f images/data/Dockerfile --build-arg BASE=$(DATA_BASE) -t $(IMAGE_PREFIX)-data .
-	$(DOCKER) build $(DOCKER_FLAGS) -f images/judge/Dockerfile --build-arg BASE=$(JUDGE_BASE) -t $(IMAGE_PREFIX)-judge .
-	$(DOCKER) build $(DOCKER_FLAGS) -f images/train/Dockerfile --build-arg BASE=$(TRAIN_BASE) \
-	    --build-arg ACCELERATOR=$(ACCELERATOR) -t $(IMAGE_PREFIX)-train .
+	images/build data judge --base "$(BASE)" --prefix "$(IMAGE_PREFIX)" --docker "$(DOCKER)" --flags="$(DOCKER_FLAGS)"
+	images/build train --base "$(TRAIN_BASE)" --prefix "$(IMAGE_PREFIX)" --docker "$(DOCKER)" --flags="$(DOCKER_FLAGS)" \
+	    --accelerator "$(ACCELERATOR)"
+
+# Wheels for images that are built without a package index, from where pip's settings on this machine lead.
+wheelhouse: $(WHEELHOUSE)/.filled
+
+$(WHEELHOUSE)/.filled: $(INSTALLED) images/data/requirements.lock images/judge/requirements.lock images/train/requirements.lock
+	rm -f $(WHEELHOUSE)/*.whl
+	cat images/{data,judge,train}/requirements.lock | grep -v '^#' | sort -u > $(WHEELHOUSE)/all.lock
+	nice $(VENV)/bin/python -m pip wheel -qq --disable-pip-version-check --no-deps -r $(WHEELHOUSE)/all.lock -w $(WHEELHOUSE)
+	@touch $@
 
 # The lock is installed as it is. Where that brought torch's CUDA build without the CUDA libraries, which it cannot be
 # imported without, they are added; where pip finds torch's CPU build (see README), that is 3 GB less.
@@ -51,9 +66,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 
 lock: $(INSTALLED)
 	$(VENV)/bin/python .ci/lock > requirements.lock.new && mv requirements.lock.new requirements.lock
-	$(VENV)/bin/python .ci/lock data judge > images/data/requirements.lock
-	$(VENV)/bin/python .ci/lock judge train > images/train/requirements.lock
-	$(VENV)/bin/python .ci/lock judge > images/judge/requirements.lock
+	for image in data judge train; do $(VENV)/bin/python .ci/lock $$image > images/$$image/requirements.lock; done
 	@touch $(INSTALLED)
 
 clean:

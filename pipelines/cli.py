@@ -67,11 +67,13 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--from", dest="start", metavar="STAGE", choices=["sft"],
                      help="start at this stage with the checkpoint of --model: sft takes it as the Base model")
     sub.add_argument("--model", metavar="DIR", type=Path, help="a Hugging Face folder, Qwen2 or MiMo architecture")
+    _runner_option(sub)
     sub.add_argument("--fresh", action="store_true", help="start a new run even where an unfinished one could go on")
     sub = add("rerun", _rerun, "run one stage of an earlier run again, on that run's artifacts", _RERUN_DETAILS)
     sub.add_argument("--run", default="latest", metavar="RUN", help="which run (default: latest)")
     sub.add_argument("--stage", required=True, metavar="STAGE", help="the stage, or one of its nodes (rl_zero)")
     sub.add_argument("--downstream", action="store_true", help="also run everything that depends on it")
+    _runner_option(sub)
     _set_option(sub)
     _runs_option(sub)
     sub = add("stage", _stage, "run one stage by itself; without NAME, list the stages", _STAGE_DETAILS)
@@ -97,6 +99,10 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--release", action="store_true", help="FILEs are of a release: images by digest only")
     sub.add_argument("--allow-unpinned", action="store_true", help="for development: images of releases by tag")
     _json_option(sub)
+    sub = add("images", _images, "record which exact images a release means", _IMAGES_DETAILS)
+    sub.add_argument("action", choices=["lock"], help="write digests into images/images.lock")
+    sub.add_argument("references", nargs="*", metavar="IMAGE", help="default: the images of --profile")
+    _profile_options(sub, default="gpu")
     sub = add("plan", _plan, "tokens, steps and GPU-hours that a profile will take")
     _profile_options(sub)
     _json_option(sub)
@@ -123,8 +129,14 @@ _STAGE_DETAILS = """\
   mimo stage sft --run latest --set sft.epochs=1
 """
 _COMPILE_DETAILS = """\
-Release profiles name their images by digest, from images/images.lock. As long as none is pushed there, compiling them
-needs --allow-unpinned.
+Release profiles name their images by digest, from images/images.lock (see mimo images lock). As long as none is there,
+compiling them needs --allow-unpinned.
+"""
+_IMAGES_DETAILS = """\
+After `make images` and `docker push`, of images that a profile's [images] table names:
+
+  mimo images lock --profile gpu
+  mimo images lock registry.example/team/mimo-data registry.example/team/mimo-judge
 """
 _LINT_DETAILS = """\
 rules: dangling-input, no-shared-memory, retry-maximum, cached-effect, unpinned-image, runtime-install
@@ -170,6 +182,11 @@ def _runs_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where runs lie (default: runs)")
 
 
+def _runner_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--runner", choices=["subprocess", "docker"], default="subprocess",
+                        help="run tasks as processes, or as containers of their images (default: %(default)s)")
+
+
 def _json_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
@@ -177,13 +194,16 @@ def _json_option(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> int:
     from pipelines import commands
 
-    return commands.run(options.profile, options.overrides, options.runs, options.start, options.model, options.fresh)
+    return commands.run(options.profile, options.overrides, options.runs, options.start, options.model, options.fresh,
+                        options.runner)
 
 
 def _rerun(options: argparse.Namespace) -> int:
     from pipelines import commands
 
-    return commands.rerun(options.run, options.stage, options.overrides, options.runs, options.downstream)
+    return commands.rerun(
+        options.run, options.stage, options.overrides, options.runs, options.downstream, options.runner
+    )
 
 
 def _stage(options: argparse.Namespace) -> int:
@@ -238,6 +258,18 @@ def _lint(options: argparse.Namespace) -> int:
             print(f"{finding.file}: {finding.rule}: {finding.where}: {finding.message}")
         print(f"{len(findings)} findings; rules: {', '.join(RULES)}")
     return 1 if findings else 0
+
+
+def _images(options: argparse.Namespace) -> int:
+    from pipelines.containers import connect
+    from pipelines.images import LOCK_FILE, lock_images
+    from pipelines.profile import load_profile
+
+    references = options.references or load_profile(options.profile, options.overrides).images.values()
+    for name, digest in lock_images(connect(), references).items():
+        print(f"{name}  {digest}")
+    print(f"written to {LOCK_FILE}")
+    return 0
 
 
 def _plan(options: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -18,9 +19,13 @@ from pipelines.display import duration
 from pipelines.profile import Profile, load_profile, profile_from_tree
 from pipelines.runs import Run, find_run, find_same, list_runs, mark_latest, new_run, project_digest, run_key
 
+if TYPE_CHECKING:
+    from pipelines.local import Runner
+
 
 def run(
-    profile_name: str, overrides: Sequence[str], root: Path, start: str | None, model: Path | None, fresh: bool
+    profile_name: str, overrides: Sequence[str], root: Path, start: str | None, model: Path | None, fresh: bool,
+    runner: Runner = "subprocess",
 ) -> int:
     """`mimo run`: start the recipe, continue it, or say that it is done."""
     if (start is None) != (model is None):
@@ -44,10 +49,13 @@ def run(
     record = same or new_run(root, profile, selection)
     console.print(f"{'Continuing' if same else 'Starting'} run {record.id} of profile {profile.name}")
     record.code, record.tree = project_digest(), profile.tree
-    return _execute(record, profile, selection, console)
+    return _execute(record, profile, selection, console, runner)
 
 
-def rerun(run_name: str, stage: str, overrides: Sequence[str], root: Path, with_downstream: bool) -> int:
+def rerun(
+    run_name: str, stage: str, overrides: Sequence[str], root: Path, with_downstream: bool,
+    runner: Runner = "subprocess",
+) -> int:
     """`mimo rerun`: one stage of an earlier run again, with other values, on that run's artifacts."""
     earlier = find_run(root, run_name)
     chosen = find_nodes(stage)
@@ -68,14 +76,14 @@ def rerun(run_name: str, stage: str, overrides: Sequence[str], root: Path, with_
     console = Console(highlight=False)
     console.print(f"Starting run {record.id}: {', '.join(selection.nodes)} on what run {earlier.id} made",
                   soft_wrap=True)
-    return _execute(record, profile, selection, console)
+    return _execute(record, profile, selection, console, runner)
 
 
-def _execute(record: Run, profile: Profile, selection: Selection, console: Console) -> int:
+def _execute(record: Run, profile: Profile, selection: Selection, console: Console, runner: Runner) -> int:
     from pipelines.local import StageError, execute_run
 
     try:
-        execute_run(record, profile, selection, console)
+        execute_run(record, profile, selection, console, runner)
     except StageError as error:
         console.print(f"\n{error.node} failed. Its log: {error.log}", soft_wrap=True)
         console.print("When the cause is mended, the same command continues from here.")

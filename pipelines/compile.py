@@ -8,7 +8,6 @@ digest of the stage's code, so that KFP's cache never serves results of older co
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,11 +19,10 @@ from components.config import ConfigError
 from components.registry import STAGES
 from components.runner import code_digest
 from pipelines.dag import Selection, select
+from pipelines.images import LOCK_FILE, pin, read_lock
 from pipelines.placement import is_pinned
 from pipelines.profile import Profile
 from pipelines.reasoning_model import NAME, build_recipe, build_stage
-
-LOCK_FILE = Path(__file__).parent.parent / "images" / "images.lock"
 
 
 def compile_profile(profile: Profile, directory: Path, allow_unpinned: bool = False) -> list[Path]:
@@ -43,9 +41,9 @@ def compile_profile(profile: Profile, directory: Path, allow_unpinned: bool = Fa
     return written
 
 
-def compile_local(profile: Profile, selection: Selection, path: Path) -> Path:
-    """Write the pipeline that runs on this machine."""
-    return write_pipeline(build_recipe(profile, local_images(), selection), path)
+def compile_local(profile: Profile, selection: Selection, path: Path, images: Mapping[str, str]) -> Path:
+    """Write the pipeline that runs on this machine. `images`: `local_images()`, or the images that it will run in."""
+    return write_pipeline(build_recipe(profile, images, selection), path)
 
 
 def write_pipeline(pipeline: GraphComponent, path: Path) -> Path:
@@ -70,28 +68,14 @@ def cluster_images(profile: Profile, allow_unpinned: bool = False) -> dict[str, 
         ConfigError: a release profile without a digest.
     """
     lock = read_lock()
-    references = {name: _pin(reference, lock) for name, reference in profile.images.items()}
+    references = {name: pin(reference, lock) for name, reference in profile.images.items()}
     unpinned = [f"images.{name}: {reference} has no digest" for name, reference in references.items()
                 if not is_pinned(reference)]
     if profile.release and unpinned and not allow_unpinned:
         raise ConfigError(
             "\n".join(unpinned)
-            + f"\n{profile.name} is a release profile: push the images and record their digests in {LOCK_FILE.name}, "
-            "set them with --set images.NAME=REPOSITORY@sha256:…, or compile for development with --allow-unpinned"
+            + f"\n{profile.name} is a release profile: push the images and record their digests in {LOCK_FILE.name} "
+            "(`mimo images lock`), set them with --set images.NAME=REPOSITORY@sha256:…, or compile for development with "
+            "--allow-unpinned"
         )
     return {name: references[stage.image] for name, stage in STAGES.items()}
-
-
-def read_lock() -> Mapping[str, str]:
-    """`images.lock`: repository -> `sha256:…`."""
-    if not LOCK_FILE.is_file():
-        return {}
-    try:
-        return json.loads(LOCK_FILE.read_text())
-    except json.JSONDecodeError as error:
-        raise ConfigError(f"{LOCK_FILE}: not JSON: {error}") from None
-
-
-def _pin(reference: str, lock: Mapping[str, str]) -> str:
-    repository = reference.partition("@")[0]
-    return f"{repository}@{lock[repository]}" if repository in lock else reference

@@ -1,4 +1,4 @@
-"""Runs the compiled pipeline on this machine, through `kfp.local`'s subprocess runner.
+"""Runs the compiled pipeline on this machine, through `kfp.local`: each task a process, or a container of its image.
 
 The pipeline that runs is the file that a cluster would get, images apart. KFP's cache skips what has run before; the
 store below it finds results that KFP does not know, and continues what was interrupted. Tasks die with the runner.
@@ -15,18 +15,21 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 
 from components.artifacts import MANIFEST, ArtifactError, read_manifest
 from components.kfp_entry import NODE, RUN
-from pipelines.compile import compile_local
+from pipelines.compile import compile_local, local_images
 from pipelines.dag import NODES, Selection
 from pipelines.display import Display
 from pipelines.profile import Profile
 from pipelines.runs import Run, list_runs, mark_latest, run_lock
 from pipelines.stages import SHARE
+
+if TYPE_CHECKING:
+    from pipelines.containers import Engine
 
 
 class StageError(RuntimeError):
@@ -38,22 +41,30 @@ class StageError(RuntimeError):
         self.log = log
 
 
-def execute_run(run: Run, profile: Profile, selection: Selection, console: Console) -> None:
+Runner = Literal["subprocess", "docker"]
+
+
+def execute_run(
+    run: Run, profile: Profile, selection: Selection, console: Console, runner: Runner = "subprocess"
+) -> None:
     """Run `selection` into the record `run`, showing progress on `console`.
 
     Raises:
         StageError: a stage's own error.
-        ConfigError: the run is in the hands of another process.
+        ConfigError: the run is in the hands of another process, or there is no container engine or image for it.
     """
     console.file = console.file   # the terminal of now: KFP's own output is redirected to a file below
-    with run_lock(run):
+    with run_lock(run), _engine(runner, run, profile, selection) as engine:
         run.status = "running"
         run.save()
         mark_latest(run)
-        pipeline = compile_local(profile, selection, run.directory / "pipeline.yaml")
+        images = engine.stage_images() if engine else local_images()
+        pipeline = compile_local(profile, selection, run.directory / "pipeline.yaml", images)
+        for note in engine.notes if engine else ():
+            console.print(note, soft_wrap=True)
         names = ["validate", *selection.nodes]
         with Display(console, run.directory, names, _expected_seconds(run)) as display:
-            watcher = _Watcher(run, selection, display)
+            watcher = _Watcher(run, selection, display, engine)
             try:
                 _run_pipeline(pipeline, run, watcher)
             except KeyboardInterrupt:
@@ -67,6 +78,22 @@ def execute_run(run: Run, profile: Profile, selection: Selection, console: Conso
         run.save()
 
 
+@contextlib.contextmanager
+def _engine(runner: Runner, run: Run, profile: Profile, selection: Selection) -> Iterator[Engine | None]:
+    """The container engine that the tasks run in; None where they are processes."""
+    if runner == "subprocess":
+        yield None
+        return
+    mask = os.umask(0o002)   # containers of root share only their group with it
+    try:
+        from pipelines.containers import open_engine
+
+        with open_engine(run, profile, selection) as engine:
+            yield engine
+    finally:
+        os.umask(mask)
+
+
 def _run_pipeline(path: Path, run: Run, watcher: _Watcher) -> None:
     from kfp import components, local
 
@@ -77,10 +104,11 @@ def _run_pipeline(path: Path, run: Run, watcher: _Watcher) -> None:
         contextlib.redirect_stderr(log),
         warnings.catch_warnings(),
         _observed(watcher),
+        watcher.engine.running() if watcher.engine else contextlib.nullcontext(),
     ):
         warnings.simplefilter("ignore")
         local.init(
-            local.SubprocessRunner(use_venv=False),
+            watcher.engine.runner() if watcher.engine else local.SubprocessRunner(use_venv=False),
             pipeline_root=str(kfp_root / run.id),
             workspace_root=str(kfp_root / "workspace" / run.id),   # KFP deletes this directory afterwards
             raise_on_error=False,
@@ -123,6 +151,7 @@ class _Watcher:
     run: Run
     selection: Selection
     display: Display
+    engine: Engine | None = None
     failed: str = ""
     error: str = ""
 
@@ -135,6 +164,9 @@ class _Watcher:
         node = _node_of(arguments)
         if not node:
             return original(**arguments)   # an importer
+        if self.engine:
+            runner = self.engine.runner_for(arguments["runner"], node.removesuffix(SHARE))
+            arguments = {**arguments, "runner": runner}
         if node.endswith(SHARE):
             return self._share(node, original, arguments)
         note = self.run.directory / "nodes" / f"{node}.json"
@@ -150,9 +182,16 @@ class _Watcher:
             self._done(node, outputs, "done" if record and not record.get("reused") else "cached",
                        time.monotonic() - start)
         else:
-            self._failed(node, record.get("error") or "the task was killed; a machine short of memory does that",
-                         time.monotonic() - start)
+            self._failed(node, record.get("error") or self._untold(node), time.monotonic() - start)
         return outputs, status
+
+    def _untold(self, node: str) -> str:
+        """Why a task ended that left no word itself."""
+        if self.engine and self.engine.trouble:
+            return self.engine.trouble
+        if self.engine:
+            return f"the task was killed; with more memory than {self.engine.memory(node)} that happens"
+        return "the task was killed; a machine short of memory does that"
 
     def _share(
         self, node: str, original: Callable[..., Any], arguments: dict[str, Any]
@@ -165,8 +204,9 @@ class _Watcher:
         if status != Status.SUCCESS:
             notes = [json.loads(path.read_text()) for path in (self.run.directory / "nodes").glob(f"{node}.*.json")
                      if not path.name.endswith(".progress.json")]
-            error = next((note["error"] for note in notes if note.get("error")), "a task that shared it was killed")
-            self._failed(node.removesuffix(SHARE), error, time.monotonic() - start)
+            node = node.removesuffix(SHARE)
+            error = next((note["error"] for note in notes if note.get("error")), self._untold(node))
+            self._failed(node, error, time.monotonic() - start)
         return outputs, status
 
     def interrupted(self) -> None:
