@@ -75,7 +75,7 @@ def cluster_images(profile: Profile, allow_unpinned: bool = False) -> dict[str, 
         raise ConfigError(
             "\n".join(unpinned)
             + f"\n{profile.name} is a release profile: push the images and record their digests in {LOCK_FILE.name} "
-            "(`mimo images lock`), set them with --set images.NAME=REPOSITORY@sha256:…, or compile for development with "
-            "--allow-unpinned"
+            "(`mimo images lock`), set them with --set images.NAME=REPOSITORY@sha256:…, or compile for "
+            "development with --allow-unpinned"
         )
     return {name: references[stage.image] for name, stage in STAGES.items()}
