@@ -17,7 +17,6 @@ IMAGE_PREFIX ?= mimo
 ACCELERATOR ?= cuda
 DOCKER ?= docker
 DOCKER_FLAGS ?=
-WHEELHOUSE := images/wheelhouse
 
 run: $(INSTALLED)
 	$(VENV)/bin/mimo run --profile smoke
@@ -45,13 +44,8 @@ images:
 	    --accelerator "$(ACCELERATOR)"
 
 # Wheels for images that are built without a package index, from where pip's settings on this machine lead.
-wheelhouse: $(WHEELHOUSE)/.filled
-
-$(WHEELHOUSE)/.filled: $(INSTALLED) images/data/requirements.lock images/judge/requirements.lock images/train/requirements.lock
-	rm -f $(WHEELHOUSE)/*.whl
-	cat images/{data,judge,train}/requirements.lock | grep -v '^#' | sort -u > $(WHEELHOUSE)/all.lock
-	nice $(VENV)/bin/python -m pip wheel -qq --disable-pip-version-check --no-deps -r $(WHEELHOUSE)/all.lock -w $(WHEELHOUSE)
-	@touch $@
+wheelhouse: $(INSTALLED)
+	.ci/wheelhouse $(VENV)/bin/python
 
 # The lock is installed as it is. Where that brought torch's CUDA build without the CUDA libraries, which it cannot be
 # imported without, they are added; where pip finds torch's CPU build (see README), that is 3 GB less.

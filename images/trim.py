@@ -1,29 +1,16 @@
 """Remove what no task reads from an environment, and print what that saved: `trim.py /opt/mimo`.
 
-Runs while an image is built. Patterns are of paths below site-packages. Licences and metadata always stay.
+Runs while an image is built. Licences and metadata always stay.
 """
 
+import os
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 # Tests of other projects; headers and sources for building against them.
-EVERYWHERE = (
-    "**/tests",
-    "**/test",
-    "**/*_test.py",
-    "**/include",
-    "**/*.h",
-    "**/*.hpp",
-    "**/*.c",
-    "**/*.cpp",
-    "**/*.pyx",
-    "**/*.pxd",
-    "**/*.pxi",
-    "**/*.pyi",
-    "**/*.a",
-)
+FOLDERS = {"tests", "test", "include"}
+FILES = ("_test.py", ".h", ".hpp", ".c", ".cpp", ".pyx", ".pxd", ".pxi", ".pyi", ".a")
 BY_PACKAGE = (
     "pyarrow/*flight*",
     "pyarrow/src",
@@ -46,42 +33,46 @@ BY_PACKAGE = (
 
 def main() -> None:
     (packages,) = Path(sys.argv[1]).glob("lib/python3*/site-packages")
-    before = size(packages)
-    for path in list(unwanted(packages)):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-    shared = link_copies(packages / "pyarrow")
-    print(f"trimmed {before - size(packages)} MB of {before} MB, {shared} copies of libraries among them")
+    removed = 0
+    for pattern in BY_PACKAGE:
+        for path in list(packages.glob(pattern)):
+            removed += remove(path)
+    for folder, folders, files in os.walk(packages):
+        if folder.endswith(".dist-info"):
+            folders.clear()
+            continue
+        for name in FOLDERS.intersection(folders):
+            removed += remove(Path(folder, name))
+            folders.remove(name)
+        for name in files:
+            if name.endswith(FILES):
+                removed += remove(Path(folder, name))
+    removed += link_copies(packages / "pyarrow")
+    print(f"trimmed {removed // 1_000_000} MB")
 
 
-def unwanted(packages: Path) -> Iterator[Path]:
-    """What is to be removed, each path once and none below another one."""
-    seen: set[Path] = set()
-    for pattern in (*EVERYWHERE, *BY_PACKAGE):
-        for path in packages.glob(pattern):
-            if ".dist-info" not in str(path) and not seen.intersection([path, *path.parents]):
-                seen.add(path)
-                yield path
+def remove(path: Path) -> int:
+    """Remove a file or folder; how many bytes it had."""
+    if not path.is_dir() or path.is_symlink():
+        size = path.lstat().st_size
+        path.unlink()
+        return size
+    size = sum(file.lstat().st_size for file in path.rglob("*"))
+    shutil.rmtree(path)
+    return size
 
 
 def link_copies(folder: Path) -> int:
-    """Wheels cannot hold links: they hold a library once for each of its names."""
+    """Wheels cannot hold links: they hold a library once for each of its names. How many bytes that takes."""
     names: dict[bytes, Path] = {}
-    copies = 0
+    saved = 0
     for path in sorted(folder.glob("lib*.so*")):
         first = names.setdefault(path.read_bytes(), path)
         if first is not path:
+            saved += path.stat().st_size
             path.unlink()
             path.symlink_to(first.name)
-            copies += 1
-    return copies
-
-
-def size(folder: Path) -> int:
-    """MB of the files below a folder."""
-    return sum(path.lstat().st_size for path in folder.rglob("*")) // 1_000_000
+    return saved
 
 
 main()

@@ -1,0 +1,289 @@
+"""The compiled recipe in its own images, through KFP's DockerRunner: whole, failing, retried, cached, rerun."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import DOCKER, IMAGES, MINI, PREFIX, PROJECT, mimo, mimo_command, run_arguments, sh
+from kfp import dsl, local
+from rich.console import Console
+
+from components.artifacts import open_artifact
+from pipelines.containers import LABEL, open_engine
+from pipelines.dag import NODES, select
+from pipelines.local import execute_run
+from pipelines.profile import load_profile
+from pipelines.runs import Run, find_run, new_run
+
+PAGES = PROJECT / "components/data/ingestion/sample/pages.warc.gz"
+DATA_NODES = [name for name, node in NODES.items() if node.stage.image == "data" and name != "gate"]
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(engine: str) -> Iterator[None]:
+    """After every test: no container of a run, and no network but the engine's own."""
+    yield
+    assert containers() == []
+    assert set(sh(DOCKER, "network", "ls", "--format", "{{.Name}}").split()) <= {"host", "none"}
+
+
+def containers() -> list[str]:
+    return sh(DOCKER, "ps", "--all", "--filter", f"label={LABEL}", "--format", "{{.ID}} {{.Status}}").splitlines()
+
+
+def last_word(result: subprocess.CompletedProcess[str]) -> str:
+    assert "Traceback" not in result.stdout + result.stderr
+    return result.stderr.strip().splitlines()[-1]
+
+
+def test_every_stage_ran_in_its_image_as_an_ordinary_user(finished: Run) -> None:
+    assert finished.status == "finished" and list(finished.nodes) == list(NODES)
+    compiled = next(yaml.safe_load_all((finished.directory / "pipeline.yaml").read_text()))
+    executors = compiled["deploymentSpec"]["executors"].values()
+    used = {item["container"]["image"].partition(":")[0] for item in executors if "container" in item}
+    assert used == {f"{PREFIX}-data", f"{PREFIX}-train"}
+    for name, node in finished.nodes.items():
+        assert node.status == "done", name
+        for output, directory in node.outputs.items():
+            assert open_artifact(directory).manifest.kind == NODES[name].stage.outputs[output]
+            assert (Path(directory).stat().st_uid, Path(directory).stat().st_gid) == (12345, 0)
+        assert finished.log(name).exists()
+
+
+def test_progress_is_shown_as_with_processes(finished: Run, root: Path) -> None:
+    result = mimo(root, *run_arguments("synthesis.problems.documents=21"))
+    assert result.returncode == 0, result.stdout + result.stderr
+    lines = result.stdout.splitlines()
+    for node in ("synthesis", "mixing", "publishing"):
+        assert any(re.fullmatch(rf"\[\d+/23\] {node}: started", line) for line in lines)
+        assert any(re.match(rf"\[\d+/23\] {node}: done, \d+ s", line) for line in lines)
+    assert any(re.match(r"\[\d+/23\] \w+: \d+%.*", line) for line in lines)
+    assert any(re.match(r"\[\d+/23\] extraction: cached", line) for line in lines)
+    assert "to go in all" in result.stdout
+
+
+def test_a_second_run_is_served_from_the_cache(finished: Run, root: Path) -> None:
+    start = time.monotonic()
+    result = mimo(root, *run_arguments(), "--fresh")
+    assert result.returncode == 0, result.stdout + result.stderr
+    again = find_run(root)
+    assert again.id != finished.id and {node.status for node in again.nodes.values()} == {"cached"}
+    assert {name: node.outputs for name, node in again.nodes.items()} == {
+        name: node.outputs for name, node in finished.nodes.items()
+    }
+    hits = (again.directory / "kfp.log").read_text().count("cache hit")
+    assert hits == len(NODES) + 4 - 3  # and two ranks of two nodes; three stages look again each time
+    assert time.monotonic() - start < 60
+
+
+def test_one_stage_is_rerun_in_its_container(finished: Run, root: Path) -> None:
+    arguments = ["--run", finished.id, "--stage", "evaluation_base", "--runner", "docker"]
+    settings = [part for text in (*IMAGES, "evaluation.sampling.max_tokens=20") for part in ("--set", text)]
+    result = mimo(root, "rerun", *arguments, *settings)
+    assert result.returncode == 0, result.stdout + result.stderr
+    after = find_run(root)
+    assert {name for name, node in after.nodes.items() if node.status != "given"} == {"evaluation_base"}
+    assert after.nodes["evaluation_base"].status == "done"
+    assert after.artifact("evaluation_base.results") != finished.artifact("evaluation_base.results")
+
+
+def test_processes_and_containers_make_the_same_data(finished: Run, tmp_path: Path) -> None:
+    selection = select(only=DATA_NODES)
+    profile = load_profile(MINI, nodes=selection.nodes)
+    run = new_run(tmp_path, profile, selection)
+    execute_run(run, profile, selection, Console(file=(tmp_path / "shown").open("w")), "subprocess")
+    made = {
+        f"{name}.{output}": (Path(directory), Path(finished.nodes[name].outputs[output]))
+        for name, node in run.nodes.items()
+        for output, directory in node.outputs.items()
+    }
+    assert len(made) == sum(len(NODES[name].stage.outputs) for name in DATA_NODES)
+    both = {edge: [open_artifact(directory).fingerprint for directory in pair] for edge, pair in made.items()}
+    assert {edge: pair for edge, pair in both.items() if pair[0] != pair[1]} == {}
+
+
+def test_a_failing_task_has_the_last_word(images: dict[str, Any], tmp_path: Path) -> None:
+    source = '[{name="mine",format="warc",path="/nonexistent/pages.warc.gz"}]'
+    result = mimo(tmp_path, *run_arguments(f"ingestion.sources={source}"))
+    assert result.returncode == 1
+    last = last_word(result)
+    assert last.startswith("ingestion") and "/nonexistent/pages.warc.gz" in last
+    assert find_run(tmp_path).nodes["ingestion"].status == "failed"
+    assert find_run(tmp_path).nodes["publishing"].status == "waiting"
+
+
+def test_a_task_is_tried_again(images: dict[str, Any], tmp_path: Path) -> None:
+    """Its pages arrive while it waits for its second attempt."""
+    pages = tmp_path / "pages"
+    pages.mkdir()
+    source = f'[{{name="late",format="warc",path="{pages}/late.warc.gz",limit=10}}]'
+    settings = ("placement.ingestion.retries=3", "placement.ingestion.backoff_s=2", "placement.extraction.ranks=1")
+    settings += (f"ingestion.sources={source}", "placement.extraction.memory=8Mi")  # and there the run may end
+    command = mimo_command(tmp_path / "runs", *run_arguments(*settings))
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_for(
+            lambda: "Retrying in" in "".join(path.read_text() for path in tmp_path.glob("runs/*/kfp.log")), process
+        )
+        shutil.copy(PAGES, pages / ".copying")
+        (pages / ".copying").rename(pages / "late.warc.gz")
+        _, errors = process.communicate(timeout=300)
+    finally:
+        process.kill()
+    run = find_run(tmp_path / "runs")
+    assert run.nodes["ingestion"].status == "done"
+    assert (run.directory / "kfp.log").read_text().count("Retrying in") >= 1
+    # The next stage gets too little memory to live, and is told from a stage's own failure.
+    assert process.returncode == 1 and run.nodes["extraction"].status == "failed"
+    assert errors.strip().splitlines()[-1].startswith("extraction: ")
+    assert "8Mi (placement.extraction.memory)" in errors
+
+
+def test_ctrl_c_ends_the_containers_and_the_next_run_goes_on(finished: Run, root: Path, tmp_path: Path) -> None:
+    """While two tasks run in the threads of a ParallelFor; and SIGKILL, which leaves remains, clears them next time."""
+    arguments = run_arguments("ingestion.pages_per_shard=3", "extraction.workers=1")
+    for number in (signal.SIGINT, signal.SIGKILL):
+        process = subprocess.Popen(
+            mimo_command(tmp_path, *arguments),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+        try:
+            wait_for_line(process, "extraction: started")
+            wait_for(lambda: any("Up" in line for line in containers()), process)
+            process.send_signal(number)
+            start = time.monotonic()
+            process.wait(timeout=60)
+        finally:
+            process.kill()
+        assert find_run(tmp_path).status == "interrupted"
+        if number == signal.SIGINT:
+            assert process.returncode == 130 and time.monotonic() - start < 20
+            assert containers() == []
+        else:  # they die with their runner; a dead one stays until the run goes on
+            wait_for(lambda: not any("Up" in line for line in containers()))
+    result = mimo(tmp_path, *arguments, "--set", "deduplication.workers=99999")
+    assert result.returncode == 2  # refused, before anything is touched
+    wrong = mimo(
+        tmp_path,
+        *run_arguments("ingestion.pages_per_shard=3", "extraction.workers=1", "placement.deduplication.memory=8Mi"),
+    )
+    assert wrong.returncode == 1 and "Continuing run" in wrong.stdout
+    assert find_run(tmp_path).nodes["extraction"].status == "done"
+
+
+def wait_for_line(process: subprocess.Popen[str], text: str) -> None:
+    assert process.stdout is not None and process.stderr is not None
+    if not any(text in line for line in process.stdout):
+        pytest.fail(f"never said {text!r}: {process.stderr.read()}")
+
+
+def wait_for(condition: Any, process: subprocess.Popen[str] | None = None, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        ended = process is not None and process.poll() is not None
+        assert not ended and time.monotonic() < deadline, process.stderr.read() if ended and process.stderr else "late"
+        time.sleep(0.1)
+
+
+def test_what_is_missing_is_named(images: dict[str, Any], tmp_path: Path) -> None:
+    nowhere = {**os.environ, "DOCKER_HOST": f"unix://{tmp_path}/no.sock"}
+    result = mimo(tmp_path / "runs", *run_arguments(), env=nowhere)
+    assert result.returncode == 2
+    assert f"no container engine answers at unix://{tmp_path}/no.sock (No such file" in last_word(result)
+    result = mimo(tmp_path / "runs", *run_arguments('images.train="mimo-absent:1"'))
+    assert result.returncode == 2
+    assert "no image mimo-absent:1 in the container engine: build it with `make images`" in last_word(result)
+
+
+def test_a_full_disk_is_named(images: dict[str, Any], tmp_path: Path) -> None:
+    tmp_path.joinpath("small").mkdir()
+    sh("mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", tmp_path / "small")
+    try:
+        result = mimo(tmp_path / "small", *run_arguments())
+        assert result.returncode == 1
+        assert "No space left on device" in last_word(result) and last_word(result).startswith("ingestion")
+    finally:
+        sh("umount", tmp_path / "small")
+
+
+@dsl.component(base_image=f"{PREFIX}-data", install_kfp_package=False)
+def look_around() -> str:
+    """What a task can do and be, as JSON."""
+    import json
+    import os
+    import socket
+    from pathlib import Path
+
+    def works(action) -> bool:
+        try:
+            action()
+            return True
+        except OSError:
+            return False
+
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    limits = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+    return json.dumps({
+        "user": [os.getuid(), os.getgid()],
+        "interfaces": [name for _, name in socket.if_nameindex()],
+        "connects": works(lambda: socket.create_connection(("192.0.2.1", 80), 1)),
+        "capabilities": int(status["CapEff"], 16),
+        "new_privileges": status["NoNewPrivs"].strip() == "0",
+        "writes": [path for path in ("/", "/app", "/opt/mimo", "/etc") if works(Path(path, "x").touch)],
+        "scratch": works(Path("/tmp/x").touch),
+        "memory": next(int(Path(path).read_text()) for path in limits if Path(path).exists()),
+    })  # fmt: skip
+
+
+@dsl.component(base_image=f"{PREFIX}-data", install_kfp_package=False)
+def fail_at_once() -> None:
+    import os
+
+    os._exit(3)
+
+
+@pytest.fixture
+def task_runner(images: dict[str, Any], tmp_path: Path) -> Iterator[None]:
+    """kfp.local, set up as a run sets it up, with ingestion's limits."""
+    selection = select(only=["ingestion"])
+    profile = load_profile(MINI, [*IMAGES, 'placement.ingestion.memory="300Mi"'], selection.nodes)
+    run = new_run(tmp_path, profile, selection)
+    mask = os.umask(0o002)
+    try:
+        with open_engine(run, profile, selection) as engine, engine.running():
+            local.init(
+                engine.runner_for(engine.runner(), "ingestion"),
+                raise_on_error=False,
+                pipeline_root=str(run.store / ".kfp" / run.id),
+                workspace_root=str(run.store / ".kfp/workspace" / run.id),
+            )
+            yield
+    finally:
+        os.umask(mask)
+
+
+def test_a_task_is_confined(task_runner: None) -> None:
+    found = json.loads(look_around().output)
+    assert found == {
+        "user": [12345, 0], "interfaces": ["lo"], "connects": False, "capabilities": 0, "new_privileges": False,
+        "writes": [], "scratch": True, "memory": 300 << 20,
+    }  # fmt: skip
+
+
+def test_no_exit_code_is_lost(task_runner: None, capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(10):
+        fail_at_once()
+    text = capsys.readouterr().out
+    assert text.count("finished with status") == text.count("FAILURE") == 10
