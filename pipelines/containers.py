@@ -79,7 +79,11 @@ class Engine:
     def runner_for(self, runner: Any, node: str) -> Any:
         """`runner` with the limits that the profile places on a node. KFP itself ignores them in local runs."""
         limited = copy.copy(runner)
-        limited.container_run_args = {**runner.container_run_args, **limits(self.profile.placement.get(node, HELPER))}
+        placed = limits(self.profile.placement.get(node, HELPER))
+        # Numerical libraries count the machine's cores, not a container's; as many threads would wait for each other.
+        threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, placed["nano_cpus"] // 10**9))
+        environment = {**runner.container_run_args["environment"], "OMP_NUM_THREADS": threads}
+        limited.container_run_args = {**runner.container_run_args, **placed, "environment": environment}
         return limited
 
     def memory(self, node: str) -> str:

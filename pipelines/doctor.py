@@ -59,7 +59,8 @@ def checks() -> Iterator[Check]:
     yield _sandbox()
     yield _accelerator()
     docker = shutil.which("docker")
-    yield Check("Docker (for make images)", docker or "none", "" if docker else "sudo apt-get install docker.io", False)
+    mend = "" if docker else "sudo apt-get install docker.io"
+    yield Check("Docker (for make images and --runner docker)", docker or "none", mend, needed=False)
 
 
 def _packages() -> Iterator[Check]:

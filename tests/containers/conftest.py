@@ -7,7 +7,6 @@ Nothing here is skipped where it cannot be had: then the tests fail. What was ma
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,7 +21,8 @@ PROJECT = Path(__file__).parent.parent.parent
 MINI = PROJECT / "tests" / "pipeline" / "mini.toml"
 BASE = "mimo-base:stand-in"
 PREFIX = "mimo-test"
-IMAGES = [f'images.{name}="{PREFIX}-{name}"' for name in ("data", "train", "judge")]
+IMAGES = [f'images.{name}="{PREFIX}-{name}"' for name in ("data", "train")]
+SHOWN = "shown.txt"  # in the folder of the runs: what the first one printed
 DOCKER = "/usr/bin/docker"  # another client that stands first on PATH may lack BuildKit
 # As a pod is run by default on clusters that ask for the restricted profile.
 POD = ("--network", "none", "--user", "12345:0", "--read-only", "--tmpfs", "/tmp:exec,mode=1777", "--cap-drop", "ALL",
@@ -48,8 +48,8 @@ def build(*images: str, project: Path = PROJECT, prefix: str = PREFIX, out: Path
 
 def mimo(root: Path, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
     """A `mimo` command on the runs below `root`."""
-    return subprocess.run(mimo_command(root, *arguments), capture_output=True, text=True, timeout=900, check=False,
-                          **options)  # fmt: skip
+    command = mimo_command(root, *arguments)
+    return subprocess.run(command, capture_output=True, text=True, timeout=900, check=False, **options)
 
 
 def mimo_command(root: Path, *arguments: str) -> list[str]:
@@ -109,4 +109,5 @@ def finished(images: dict[str, Any], root: Path) -> Run:
     """The mini recipe, whole, each task in a container."""
     result = mimo(root, *run_arguments())
     assert result.returncode == 0, result.stdout + result.stderr
+    (root / SHOWN).write_text(result.stdout)
     return find_run(root)

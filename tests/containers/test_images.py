@@ -97,7 +97,7 @@ def test_a_change_of_code_rebuilds_one_layer(images: dict[str, Any], tmp_path: P
     steps = dict(re.findall(r"^#(\d+) \[(?:packages|stage-1) \d+/\d+\] (\w+ [^ \n]+)", text, re.MULTILINE))
     assert {step for number, step in steps.items() if number not in cached} <= {
         "COPY components",
-        "FROM docker.io/library",
+        f"FROM docker.io/library/{BASE}",
     }
     before, after = images["data"]["RootFS"]["Layers"], json.loads(sh(DOCKER, "image", "inspect", "mimo-changed-data"))
     assert after[0]["RootFS"]["Layers"][:-1] == before[:-1]
