@@ -53,16 +53,20 @@ class Browser:
         self.process.terminate()
         self.process.wait(timeout=20)
 
-    def show(self, html: Path, width: int, dark: bool) -> None:
-        """Load a file into a window of `width` by 900 CSS pixels, and wait until it and its frames are there."""
+    def show(self, html: Path) -> None:
+        """Load a file, and wait until it and its frames are there."""
         self.requests.clear()
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
+        self.call("Page.navigate", url=html.as_uri())
+        deadline = time.monotonic() + 120
+        while self.evaluate("document.readyState") != "complete":
+            assert time.monotonic() < deadline, f"{html} does not load"
+            time.sleep(0.02)
+
+    def resize(self, width: int, height: int, dark: bool) -> None:
+        """The size of the window in CSS pixels, and the colour scheme that its user prefers."""
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
-        self.call("Page.navigate", url=html.as_uri())
-        deadline = time.monotonic() + 60
-        while self.evaluate("document.readyState") != "complete" and time.monotonic() < deadline:
-            time.sleep(0.05)
 
     def evaluate(self, expression: str, context: int | None = None) -> Any:
         """The value of a JavaScript expression."""
@@ -77,10 +81,8 @@ class Browser:
         (child,) = self.call("Page.getFrameTree")["frameTree"]["childFrames"]
         return self.call("Page.createIsolatedWorld", frameId=child["frame"]["id"])["executionContextId"]
 
-    def screenshot(self, path: Path, height: int) -> None:
-        clip = {"x": 0, "y": 0, "width": self.evaluate("innerWidth"), "height": height, "scale": 1}
-        image = self.call("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)
-        path.write_bytes(base64.b64decode(image["data"]))
+    def screenshot(self, path: Path) -> None:
+        path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot")["data"]))
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """One command of the protocol; its result."""

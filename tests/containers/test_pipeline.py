@@ -145,7 +145,7 @@ def test_a_task_is_tried_again(images: dict[str, Any], tmp_path: Path) -> None:
     assert "8Mi (placement.extraction.memory)" in errors
 
 
-def test_ctrl_c_ends_the_containers_and_the_next_run_goes_on(finished: Run, root: Path, tmp_path: Path) -> None:
+def test_ctrl_c_ends_the_containers_and_the_next_run_goes_on(images: dict[str, Any], tmp_path: Path) -> None:
     """While two tasks run in the threads of a ParallelFor; and SIGKILL, which leaves remains, clears them next time."""
     arguments = run_arguments("ingestion.pages_per_shard=3", "extraction.workers=1")
     for number in (signal.SIGINT, signal.SIGKILL):
