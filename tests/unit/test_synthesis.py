@@ -6,6 +6,7 @@ import io
 import re
 from concurrent.futures import Future
 from itertools import islice
+from math import gcd
 
 import pytest
 from hypothesis import given, settings
@@ -60,6 +61,14 @@ def test_equations_are_solved_step_by_step(factor, constant, value, constant_fir
             assert len(sides) == 1, line
 
 
+@given(st.lists(st.integers(1, 999), min_size=2, max_size=4))
+def test_divisors_are_found_by_remainders(numbers):
+    solution = solve(f"Find the Greatest Common Divisor (GCD) of these numbers: {', '.join(map(str, numbers))}. Give "
+                     "only the GCD as your final answer.")  # fmt: skip
+    assert solution.answer == f"\\boxed{{{gcd(*numbers)}}}"
+    assert all(eval(line.replace("=", "==")) for line in solution.thought.splitlines())
+
+
 @pytest.mark.parametrize("family", code.FAMILIES)
 def test_programs_are_written_from_the_prompt_alone(family):
     for problem in islice(code.generate(family, 3, "train"), 100):
@@ -76,7 +85,7 @@ def test_completions_of_the_smoke_problems_are_short():
     """RL samples about a hundred thousand of them on a CPU."""
     sums = math.generate("chain_sum", {"min_terms": 2, "max_terms": 2, "min_digits": 2, "max_digits": 2}, 0, "train")
     assert max(len(solve(problem.prompt).thought) for problem in islice(sums, 500)) <= 28
-    for family in ("formula", "branch", "two_numbers", "clamp"):
+    for family in ("story", "formula", "branch", "two_numbers", "clamp"):
         for problem in islice(code.generate(family, 0, "train"), 200):
             assert len(solve(problem.prompt).text) <= 150
 

@@ -5,7 +5,8 @@ inputs: common ones that a half-right program passes, then other branches, then 
 Expected outputs come from evaluating the specification directly, not from the golden program, so that running the
 golden program against its tests checks both.
 
-Families, easiest first: formula, branch, two_numbers, clamp, loop, numbers.
+Families, easiest first: story, formula, branch, two_numbers, clamp, loop, numbers. A story hides one of a few programs
+in a text with names and things; the others name their constants.
 """
 
 from __future__ import annotations
@@ -51,6 +52,21 @@ OPERATIONS: dict[str, tuple[str, Callable[[int, int], int]]] = {
 
 
 FUNCTIONS: dict[str, Callable[..., int]] = {"max": max, "min": min, "sum": sum, "len": len}
+NAMES = (
+    "Ann", "Ben", "Carl", "Dora", "Eva", "Finn", "Gina", "Hugo", "Ida", "Jan", "Kate", "Leo", "Mia", "Nora", "Otto",
+    "Paul", "Rosa", "Sam", "Tom", "Uma", "Vera", "Will", "Xena", "Zoe",
+)  # fmt: skip
+THINGS = (
+    "apples", "bags", "balls", "beads", "bells", "books", "boxes", "cards", "chairs", "coins", "cups", "dogs", "eggs",
+    "flags", "forks", "hats", "keys", "lamps", "nuts", "pens", "pins", "rings", "ropes", "stones",
+)  # fmt: skip
+QUESTIONS: list[tuple[int, Expression]] = [   # of a story; common ones weigh more
+    (4, Expression("how many they have together", "a+b", lambda a, b: a + b)),
+    (2, Expression("how many the richer one has", "max(a,b)", max)),
+    (2, Expression("how many the poorer one has", "min(a,b)", min)),
+    (1, Expression("how far apart they are", "abs(a-b)", lambda a, b: abs(a - b))),
+    (1, Expression("how many pairs can be drawn, one from each", "a*b", lambda a, b: a * b)),
+]
 
 
 def _simple(rng: random.Random, name: str = "n") -> Expression:
@@ -74,6 +90,18 @@ def _offset(rng: random.Random, largest: int = 9) -> Expression:
     operation, constant = rng.choice(["plus", "minus"]), rng.randint(1, largest)
     sign, apply = OPERATIONS[operation]
     return Expression(f"{operation} {constant}", f"{sign}{constant}", lambda n: apply(n, constant))
+
+
+def _story(rng: random.Random) -> Draft:
+    first, second = rng.sample(NAMES, 2)
+    question = rng.choices([question for _, question in QUESTIONS], [weight for weight, _ in QUESTIONS])[0]
+    low, high = rng.randint(2, 9), rng.randint(10, 30)
+    return Draft(
+        f"Read a and b. {first} has a {rng.choice(THINGS)}, {second} has b. Print {question.english}.",
+        f"a,b=map(int,input().split())\nprint({question.python})",
+        question.value,
+        [(low, high), (high + 1, low), (low, low), (0, high), (low, 0), (high, high)],
+    )
 
 
 def _formula(rng: random.Random) -> Draft:
@@ -164,6 +192,7 @@ def _numbers(rng: random.Random) -> Draft:
 
 
 FAMILIES: dict[str, Callable[[random.Random], Draft]] = {
+    "story": _story,
     "formula": _formula,
     "branch": _branch,
     "two_numbers": _two_numbers,

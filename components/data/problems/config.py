@@ -14,7 +14,7 @@ MATH_GENERATORS = (
     "fraction_simplification", "gcd", "gsm_symbolic", "largest_island", "lcm", "leg_counting", "letter_counting",
     "number_sequence", "products", "simple_equations", "time_intervals",
 )
-CODE_FAMILIES = ("formula", "branch", "two_numbers", "clamp", "loop", "numbers")
+CODE_FAMILIES = ("story", "formula", "branch", "two_numbers", "clamp", "loop", "numbers")
 Share = Annotated[float, Field(ge=0, le=1)]
 
 

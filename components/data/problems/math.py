@@ -68,4 +68,6 @@ def content(problem: MathProblem) -> str:
     """What a generated problem asks: equations that differ in wording or the unknown's name are the same question."""
     if problem.source == "reasoning_gym/simple_equations":
         return "equation " + re.sub(r"[a-z]", "x", problem.prompt.rpartition(": ")[2])
+    if problem.source == "reasoning_gym/gcd":
+        return f"gcd {sorted(map(int, re.findall('[0-9]+', problem.prompt)))}"
     return problem.prompt

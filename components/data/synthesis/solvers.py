@@ -6,6 +6,7 @@ gold answer or the golden program; what it writes is verified by the rewards lik
 - `solve(prompt)`        a trace and an answer, or None for a prompt that no solver reads
 - `solve_sum`            `47 + 38`, worked column by column from the units, as on paper
 - `solve_equation`       `3*x + 4 = 19`
+- `solve_gcd`            `gcd(12, 30)`, by Euclid's algorithm
 - `solve_program`        "Read n. If n is over 7, print n plus 3. Otherwise print n times 2."
 
 Wording is constant and every step shows its digits, so that a model of a few hundred thousand parameters whose
@@ -33,7 +34,7 @@ class Solution:
 
 def solve(prompt: str) -> Solution | None:
     """Solve one prompt; None when no solver recognises it."""
-    for solver in (solve_sum, solve_equation, solve_program):
+    for solver in (solve_sum, solve_equation, solve_gcd, solve_program):
         solution = solver(prompt)
         if solution:
             return solution
@@ -144,6 +145,27 @@ def solve_equation(prompt: str) -> Solution | None:
     return Solution("\n".join(lines), f"\\boxed{{{value}}}")
 
 
+# Greatest common divisors ------------------------------------------------------------------------------------------
+
+_GCD = re.compile(r"\(GCD\) of these numbers: (\d+(?:, \d+)+)\.")
+
+
+def solve_gcd(prompt: str) -> Solution | None:
+    """Euclid's algorithm, one remainder a line, from the first number through the last."""
+    match = _GCD.search(prompt)
+    if not match:
+        return None
+    value, *rest = map(int, match.group(1).split(", "))
+    lines = []
+    for number in rest:
+        larger, value = max(value, number), min(value, number)
+        while value:
+            lines.append(f"{larger}%{value}={larger % value}")
+            larger, value = value, larger % value
+        value = larger
+    return Solution("\n".join(lines), f"\\boxed{{{value}}}")
+
+
 # Programs ---------------------------------------------------------------------------------------------------------
 
 _SIGNS = {"over": ">", "under": "<", "at least": ">=", "at most": "<=", "plus": "+", "minus": "-", "times": "*"}
@@ -154,7 +176,13 @@ _READS = {
     "Read a line of numbers. ": "a=map(int,input().split())",
 }
 _CASE = re.compile(r"If (\w) is ([^,]+), print ([^.]+)\. ")
+_STORY = re.compile(r"\w+ has a \w+, \w+ has b\. ")
 _PRINTS: list[tuple[re.Pattern[str], str]] = [
+    (re.compile(r"how many they have together"), "a+b"),
+    (re.compile(r"how many the richer one has"), "max(a,b)"),
+    (re.compile(r"how many the poorer one has"), "min(a,b)"),
+    (re.compile(r"how far apart they are"), "abs(a-b)"),
+    (re.compile(r"how many pairs can be drawn, one from each"), "a*b"),
     (re.compile(r"the larger one(.*)"), r"max(a,b)\1"),
     (re.compile(r"the smaller one(.*)"), r"min(a,b)\1"),
     (re.compile(r"the sum of multiples of (\d+) from 1 to n, ?(.*)"), r"sum(range(\1,n+1,\1))\2"),
@@ -169,7 +197,7 @@ def solve_program(prompt: str) -> Solution | None:
     opening = next((opening for opening in _READS if prompt.startswith(opening)), None)
     if opening is None:
         return None
-    rest = prompt.removeprefix(opening)
+    rest = _STORY.sub("", prompt.removeprefix(opening))
     cases = _CASE.findall(rest)
     last = re.fullmatch(r"(?:Otherwise print|Print) ([^.]+)\.", _CASE.sub("", rest))
     if not last:
