@@ -203,6 +203,25 @@ def test_what_is_dropped_is_listed_with_its_reason(expected: Callable[[str], tup
     assert [row["id"] for row in rejected["decontamination"]] == [f"{7:016x}"]
 
 
+def test_a_new_dump_is_compared_with_the_index_of_the_last(inputs: dict[str, Path], tmp_path: Path) -> None:
+    paths = open_artifact(inputs["documents"]).paths()
+    first = _documents(tmp_path / "first", [read_parquet(paths[0]), read_parquet(paths[1])])
+    second = _documents(tmp_path / "second", [read_parquet(paths[2]), read_parquet(paths[0])[:3]])
+    whole = _run("deduplication", {"documents": inputs["documents"]}, tmp_path / "store")
+    one = _run("deduplication", {"documents": first}, tmp_path / "store")
+    given = {"documents": second, "index": one.output("index")}
+    two = [execute("deduplication", {"workers": n}, given, tmp_path / f"store-{n}") for n in (1, 2)]
+    assert _files(two[0]) == _files(two[1])
+    kept = [{row["id"] for path in open_artifact(result.output("documents")).paths() for row in read_parquet(path)}
+            for result in (one, two[0], whole)]  # fmt: skip
+    assert not kept[0] & kept[1] and len(kept[0] | kept[1]) == len(kept[2]) == 36
+    artifact = open_artifact(two[0].output("documents"))
+    rejected = {row["id"]: row for path in artifact.paths("rejected") for row in read_parquet(path)}
+    assert {row["id"] for row in read_parquet(paths[0])[:3]} <= set(rejected)
+    assert all(row["detail"] in kept[0] | kept[1] for row in rejected.values())
+    assert open_artifact(two[0].output("index")).manifest.totals["documents"] == 42
+
+
 def test_rows_decode_to_their_documents(inputs: dict[str, Path], expected: Callable[[str], tuple[Result, int]]) -> None:
     from transformers import AutoTokenizer
 

@@ -15,4 +15,5 @@ class Config(StageConfig):
     bands: int = Field(default=14, ge=1, le=256, description="bands; two texts that agree in all of one are duplicates")
     hashes: int = Field(default=8, ge=1, le=64, description="hash functions a band")
     urls: bool = Field(default=True, description="also drop documents whose normalised URLs are equal")
-    workers: int = execution(2, "processes that compute signatures", ge=1)
+    workers: int = execution(2, "processes", ge=1)
+    memory_mb: int = execution(1024, "memory for rows in each process; what needs more goes through files", ge=1)

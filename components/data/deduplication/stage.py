@@ -6,156 +6,171 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
-from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from components.artifacts import Artifact, write_json
+from components.artifacts import Artifact, describe_shard, partial_name, write_json
+from components.data.deduplication.components import Rows
 from components.data.deduplication.config import Config
-from components.data.deduplication.minhash import Keys, cluster, signature_bands
-from components.data.deduplication.urls import normalize_url
+from components.data.deduplication.index import KIND, Index, recipe, write_documents
+from components.data.deduplication.plan import Plan
+from components.data.deduplication.shuffle import Shuffle
+from components.data.deduplication.signatures import write_signatures
 from components.data.documents import (
     DOCUMENT_SCHEMA,
     REJECTED_SCHEMA,
-    Mapped,
-    Record,
     describe_part,
-    read_parquet,
     run_parallel,
     write_parquet,
 )
 from components.runner import Outputs
 
 SAMPLES = 6
-Clusters = NDArray[np.int64]
+SIGNING, DECIDING = 0.6, 0.25  # of the time, roughly
 
 
 def run(config: Config, inputs: dict[str, Artifact], outputs: Outputs) -> None:
-    """Make the output `documents`: one document a cluster; the others are kept aside, each with the kept one's id."""
-    sources = inputs["documents"].paths()
-    work = partial(_sign, config=config, work=outputs.work)
-    for done, _ in enumerate(run_parallel(work, list(enumerate(sources)), config.workers), 1):
-        outputs.progress.update(0.8 * done, len(sources), f"signatures: shard {done} of {len(sources)}")
-    keys, documents = _read_signatures(outputs.work, len(sources), config)
-    url_kept = _same_url(documents) if config.urls else np.arange(len(documents), dtype=np.int64)
-    kept = choose(documents, keys, url_kept)
-    _write(sources, documents, url_kept, kept, outputs)
-    _report(documents, url_kept, kept, sources, outputs)
+    """Make the outputs `documents` (one a cluster; the others are kept aside, each with the kept one's id) and `index`.
 
-
-def _sign(job: tuple[int, Path], *, config: Config, work: Path) -> None:
-    """Band keys of one shard, and what is needed to choose between copies."""
-    index, source = job
-    marker = work / f"signatures-{index:05d}.json"   # written last
-    if marker.exists():
-        return
-    records = read_parquet(source)
-    keys = signature_bands((record["text"] for record in records), config)
-    partial_path = work / f"signatures-{index:05d}.partial"
-    with partial_path.open("wb") as file:
-        np.save(file, keys)
-    partial_path.replace(work / f"signatures-{index:05d}.npy")
-    write_json(marker, [
-        {"id": record["id"], "url": record["url"], "shard": index, "row": row,
-         "quality": [(record["formulas"] or 0) + (record["code_blocks"] or 0), len(record["text"])]}
-        for row, record in enumerate(records)
-    ])  # fmt: skip
-
-
-def _read_signatures(work: Path, shards: int, config: Config) -> tuple[Keys, list[Record]]:
-    names = [work / f"signatures-{index:05d}" for index in range(shards)]
-    documents = [document for name in names for document in json.loads(name.with_suffix(".json").read_text())]
-    keys = [np.load(name.with_suffix(".npy")) for name in names]
-    return np.concatenate([np.zeros((0, config.bands), dtype=np.uint64), *keys]), documents
-
-
-def _same_url(documents: list[Record]) -> Clusters:
-    """For each document the best one with the same normalised URL, maybe itself."""
-    groups: dict[str, list[int]] = {}
-    for index, document in enumerate(documents):
-        groups.setdefault(normalize_url(document["url"]) or f"no URL {index}", []).append(index)
-    kept = np.arange(len(documents), dtype=np.int64)
-    for members in groups.values():
-        kept[members] = _best(documents, members)
-    return kept
-
-
-def choose(documents: list[Record], keys: Keys, url_kept: Clusters) -> Clusters:
-    """For each document the one that is kept in its place, maybe itself: the best of its cluster.
-
-    Only one document an address goes into the clusters; the others follow it.
+    With an input `index`, documents that earlier dumps hold are dropped, too, and the output index has them all.
     """
-    survivors = np.flatnonzero(url_kept == np.arange(len(documents)))
-    clusters = cluster(keys[survivors])
-    kept = np.arange(len(documents), dtype=np.int64)
-    by_cluster = sorted(zip(clusters.tolist(), survivors.tolist(), strict=True))
-    for _, group in groupby(by_cluster, key=lambda pair: pair[0]):
-        members = [member for _, member in group]
-        kept[members] = _best(documents, members)
-    return kept[url_kept]
+    sources = inputs["documents"].paths()
+    older = Index.open(inputs["index"], config) if "index" in inputs else None
+    signed = Plan(outputs.work, outputs.directory("index"), config, (), older)
+    execute = partial(_execute, workers=config.workers)
+    jobs = outputs.share(list(enumerate(sources)))
+    for done, _ in enumerate(execute(partial(_sign, plan=signed), jobs), 1):
+        outputs.progress.update(SIGNING * done, len(jobs), f"signatures: shard {done} of {len(jobs)}")
+    outputs.end_share()
+
+    counts = tuple(len(np.load(signed.signature("documents", shard), mmap_mode="r")) for shard in range(len(sources)))
+    plan = Plan(signed.work, signed.index, config, counts, older)
+    sizes = Shuffle(
+        plan, execute, lambda share, what: outputs.progress.update(SIGNING + DECIDING * share, 1, what)
+    ).run()
+    write = partial(_write, plan=plan, directory=outputs.directory("documents"))
+    for done, _ in enumerate(execute(write, list(enumerate(sources))), 1):
+        share = SIGNING + DECIDING + (1 - SIGNING - DECIDING) * done / len(sources)
+        outputs.progress.update(share, 1, f"writing: shard {done} of {len(sources)}")
+    stats = [json.loads(_marker(plan, shard).read_text()) for shard in range(len(sources))]
+    _finish(plan, stats, outputs)
+    _report(plan, sizes, stats, sources, outputs)
 
 
-def _best(documents: list[Record], members: list[int]) -> int:
-    """Most formulas and code blocks, then longest text; ties go to the smallest id, then to the first."""
-    return min(members, key=lambda member: (*(-value for value in documents[member]["quality"]),
-                                            documents[member]["id"], member))  # fmt: skip
+def _execute(function: Any, jobs: Any, workers: int) -> Iterator[Any]:
+    return run_parallel(function, list(jobs), workers)
 
 
-def _write(
-    sources: list[Path], documents: list[Record], url_kept: Clusters, kept: Clusters, outputs: Outputs
-) -> None:
-    directory = outputs.directory("documents")
-    shards, counts = [], Counter({"documents_read": len(documents)})
-    position = 0
-    for index, source in enumerate(sources):
-        mapped = Mapped()
-        records = read_parquet(source)
-        for number, record in enumerate(records, position):
-            winner = documents[kept[number]]
-            if kept[number] == number:
-                mapped.kept.append(record)
-            else:
-                reason = "near_duplicate" if url_kept[number] == number else "same_url"
-                mapped.reject(record, reason, f"{winner['id']} {winner['url']}")
-        position += len(records)
-        write_parquet(directory / f"part-{index:05d}.parquet", mapped.kept, DOCUMENT_SCHEMA)
-        if mapped.rejected:
-            write_parquet(directory / "rejected" / f"part-{index:05d}.parquet", mapped.rejected, REJECTED_SCHEMA)
-        shards += describe_part(directory, index, len(mapped.kept), len(mapped.rejected))
-        counts.update(mapped.counts)
-        outputs.progress.update(0.8 + 0.2 * (index + 1) / len(sources), 1, "writing")
-    counts["documents"] = sum(shard.rows for shard in shards if shard.role == "data")
-    counts["rejected"] = len(documents) - counts["documents"]
+def _sign(job: tuple[int, Path], *, plan: Plan) -> None:
+    shard, source = job
+    keys, documents = (plan.signature(what, shard) for what in ("keys", "documents"))
+    if not documents.exists():
+        write_signatures(source, keys, documents, plan.config)
+
+
+def _marker(plan: Plan, shard: int) -> Path:
+    """Written last: its presence means that the shard is complete."""
+    return plan.work / "written" / f"part-{shard:05d}.json"
+
+
+def _write(job: tuple[int, Path], *, plan: Plan, directory: Path) -> None:
+    """Write a shard's kept documents, what it loses, and its part of the index's table."""
+    shard, source = job
+    if _marker(plan, shard).exists():
+        return
+    table = pq.read_table(source, columns=DOCUMENT_SCHEMA.names)
+    by_url, by_text = plan.lost(shard)
+    keep = np.ones(len(table), dtype=bool)
+    rejected = []
+    for reason, rows in (("same_url", by_url), ("near_duplicate", by_text)):
+        places = rows[:, 0].astype(np.int64)
+        keep[places] = False
+        names = table.select(["id", "url"]).take(pa.array(places)).to_pylist()
+        rejected += [
+            {**name, "reason": reason, "detail": f"{kept:016x}"} for name, kept in zip(names, rows[:, 2], strict=True)
+        ]
+    _write_table(directory / f"part-{shard:05d}.parquet", table.filter(pa.array(keep)).cast(DOCUMENT_SCHEMA))
+    if rejected:
+        order = np.argsort(np.concatenate([by_url[:, 0], by_text[:, 0]]))
+        path = directory / "rejected" / f"part-{shard:05d}.parquet"
+        write_parquet(path, [rejected[number] for number in order], REJECTED_SCHEMA)
+    ids = np.load(plan.signature("documents", shard))[:, 2]
+    kept = np.arange(len(ids), dtype=np.uint64) + plan.starts()[shard]
+    for rows in (by_url, by_text):
+        kept[rows[:, 0].astype(np.int64)] = rows[:, 1]
+    _marker(plan, shard).parent.mkdir(exist_ok=True)
+    _save_table(plan, shard, np.column_stack([ids, kept]))
+    samples = by_text[:: max(1, len(by_text) // SAMPLES)][:SAMPLES, :2].tolist()
+    write_json(_marker(plan, shard), {"rows": int(keep.sum()), "same_url": len(by_url), "near_duplicate": len(by_text),
+                                      "samples": samples})  # fmt: skip
+
+
+def _write_table(path: Path, table: pa.Table) -> None:
+    partial_path = partial_name(path)
+    pq.write_table(table, partial_path, compression="zstd")
+    partial_path.replace(path)
+
+
+def _table(plan: Plan, shard: int) -> Path:
+    return plan.work / "written" / f"table-{shard:05d}.npy"
+
+
+def _save_table(plan: Plan, shard: int, rows: Rows) -> None:
+    partial_path = partial_name(_table(plan, shard))
+    with partial_path.open("wb") as file:
+        np.save(file, rows)
+    partial_path.replace(_table(plan, shard))
+
+
+def _finish(plan: Plan, stats: list[dict[str, Any]], outputs: Outputs) -> None:
+    counts: Counter[str] = Counter({"documents_read": sum(plan.counts)})
+    shards = []
+    for shard, numbers in enumerate(stats):
+        lost = numbers["same_url"] + numbers["near_duplicate"]
+        shards += describe_part(outputs.directory("documents"), shard, numbers["rows"], lost)
+        counts.update(documents=numbers["rows"], rejected=lost)
+        counts.update({f"rejected_{name}": numbers[name] for name in ("same_url", "near_duplicate") if numbers[name]})
     outputs.finish("documents", "documents", shards, counts)
-    outputs.metrics.update({name: float(count) for name, count in counts.items()})
+    total = plan.base + sum(plan.counts)
+    tables = [_table(plan, shard) for shard in range(len(stats))]
+    write_documents(plan.index / "documents.npy", plan.older, tables, total)
+    files = sorted(plan.index.glob("*.npy"))
+    rows = {path: int(np.load(path, mmap_mode="r").shape[0 if path.stem == "documents" else 1]) for path in files}
+    outputs.finish("index", KIND, [describe_shard(plan.index, path, rows[path]) for path in files],
+                   {"documents": total, "recipe": recipe(plan.config)})  # fmt: skip
+    outputs.metrics.update({name: float(count) for name, count in counts.items()}, documents_indexed=float(total))
 
 
 def _report(
-    documents: list[Record], url_kept: Clusters, kept: Clusters, sources: list[Path], outputs: Outputs
+    plan: Plan, sizes: Counter[int], stats: list[dict[str, Any]], sources: list[Path], outputs: Outputs
 ) -> None:
-    everyone = np.arange(len(documents))
-    same_url = int((url_kept != everyone).sum())
-    survivors = int((kept == everyone).sum())
     outputs.report.table("Funnel", ["", "documents"], [
-        ["read", len(documents)],
-        ["same URL as another", same_url],
-        ["near-duplicate of another", len(documents) - same_url - survivors],
-        ["kept", survivors],
+        ["read", sum(plan.counts)],
+        ["same URL as another", sum(one["same_url"] for one in stats)],
+        ["near-duplicate of another", sum(one["near_duplicate"] for one in stats)],
+        ["kept", sum(one["rows"] for one in stats)],
+        ["in the index given", plan.base],
     ])  # fmt: skip
-    sizes = Counter(np.unique(kept, return_counts=True)[1].tolist())
-    outputs.report.bars("Clusters by size", {str(size): float(sizes[size]) for size in sorted(sizes)}, "clusters")
-    outputs.report.samples("Kept and dropped", _samples(documents, url_kept, kept, sources))
+    bars = {str(size): float(sizes[size]) for size in sorted(sizes)}
+    outputs.report.bars("Clusters of two and more by size", bars, "clusters")
+    outputs.report.samples("Kept and dropped", _samples(plan, stats, sources))
 
 
-def _samples(
-    documents: list[Record], url_kept: Clusters, kept: Clusters, sources: list[Path]
-) -> Iterator[tuple[str, str]]:
+def _samples(plan: Plan, stats: list[dict[str, Any]], sources: list[Path]) -> Iterator[tuple[str, str]]:
     """Beginnings of near-duplicates beside the copies kept in their place."""
-    dropped = np.flatnonzero((kept != np.arange(len(documents))) & (url_kept == np.arange(len(documents))))
-    for number in dropped[:: max(1, len(dropped) // SAMPLES)][:SAMPLES]:
-        for role, index in (("dropped", number), ("kept", kept[number])):
-            document = documents[index]
-            text = read_parquet(sources[document["shard"]])[document["row"]]["text"]
-            yield f"{role}: {document['url']} ({len(text):,} characters)", text[:600]
+    pairs = [(shard, row, kept) for shard, one in enumerate(stats) for row, kept in one["samples"]]
+    starts = plan.starts()
+    for shard, row, kept in pairs[:: max(1, len(pairs) // SAMPLES)][:SAMPLES]:
+        yield _sample("dropped", sources[shard], row)
+        if kept >= plan.base:
+            holder = int(np.searchsorted(starts, np.uint64(kept), side="right")) - 1
+            yield _sample("kept", sources[holder], kept - int(starts[holder]))
+
+
+def _sample(role: str, source: Path, row: int) -> tuple[str, str]:
+    document = pq.read_table(source, columns=["url", "text"]).slice(row, 1).to_pylist()[0]
+    return f"{role}: {document['url']} ({len(document['text']):,} characters)", document["text"][:600]

@@ -11,6 +11,8 @@ _TRACKING = re.compile(
     r"|_ga|_gl|mkt_tok|oly_anon_id|oly_enc_id|vero_id|s_cid|wt_mc|phpsessid|jsessionid|sessionid|sid|aspsessionid\w*",
     re.IGNORECASE,
 )
+# What most addresses look like: nothing in them needs a second look but the trailing slash and the host's case.
+_PLAIN = re.compile(r"https?://([A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*)((?:/[A-Za-z0-9._~-]+)*)/?")
 _PORTS = {"http": 80, "https": 443, "ftp": 21}
 _PATH = "/:@!$&'()*+,;=-._~"
 
@@ -22,6 +24,8 @@ def normalize_url(url: str) -> str:
     needless escapes go; the host is lower-cased and the parameters are sorted. What is no URL comes back stripped.
     """
     url = url.strip()
+    if plain := _PLAIN.fullmatch(url):
+        return plain[1].lower() + plain[2]
     try:
         parts = urlsplit(url)
         port = parts.port
