@@ -14,6 +14,7 @@ Sources: Broder 1997 (MinHash), Indyk and Motwani 1998 (LSH), the FineWeb recipe
 
 from __future__ import annotations
 
+import threading
 import unicodedata
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
@@ -26,8 +27,10 @@ from components.data.deduplication.config import Config
 
 Keys = NDArray[np.uint64]
 
-BATCH = 1 << 18  # code units hashed at once: what they need stays in a core's cache
-_BASE = 0x9E3779B97F4A7C15  # odd, so it has an inverse
+Hashes = NDArray[np.uint32]
+
+BATCH = 1 << 18  # code units hashed at once: enough to forget what a call costs, and most of it stays in a core's cache
+_BASE = 0x9E3779B1  # odd, so it has an inverse
 _MIX = np.uint64(0xD6E8FEB86659FD93)  # odd: multiplying by it permutes 64-bit numbers
 _SHIFT = np.uint64(32)
 # Scripts written without spaces, where each character is a word: Thai to Burmese, Khmer, kana, Han.
@@ -35,12 +38,12 @@ _UNSPACED = ((0x0E00, 0x109F), (0x1780, 0x17FF), (0x3040, 0x30FF), (0x3400, 0x9F
 
 
 @lru_cache(maxsize=1)
-def _tables() -> tuple[NDArray[np.uint16], NDArray[np.bool_], Keys, Keys]:
-    """Code unit -> its lower case, 0 if it is in no word; whether it is a word alone; powers of the base, inverses.
+def _tables() -> tuple[Hashes, NDArray[np.bool_], Hashes, Hashes]:
+    """Code unit -> a number for its lower case, 0 if it is in no word; whether it is a word alone; powers, inverses.
 
     Letters, marks, numbers and the underscore make words; so do halves of pairs, characters beyond the basic plane.
     """
-    fold = np.zeros(1 << 16, dtype=np.uint16)
+    fold = np.zeros(1 << 16, dtype=np.uint32)
     for code in range(1 << 16):
         character = chr(code)
         if character == "_" or unicodedata.category(character)[0] in "LMN" or 0xD800 <= code < 0xE000:
@@ -48,52 +51,88 @@ def _tables() -> tuple[NDArray[np.uint16], NDArray[np.bool_], Keys, Keys]:
             fold[code] = ord(lower) if len(lower) == 1 and ord(lower) < 1 << 16 else code
     alone = np.zeros(1 << 16, dtype=bool)
     for first, last in _UNSPACED:
-        alone[first : last + 1] = True
+        alone[first : last + 1] = fold[first : last + 1] > 0
     size = 4 * BATCH
-    return fold, alone & (fold > 0), _powers(_BASE, size), _powers(pow(_BASE, -1, 2**64), size)
+    return _mix(fold), alone, _powers(_BASE, size), _powers(pow(_BASE, -1, 2**32), size)
 
 
-def _powers(base: int, count: int) -> Keys:
-    powers = np.full(count, base, dtype=np.uint64)
+def _powers(base: int, count: int) -> Hashes:
+    powers = np.full(count, base, dtype=np.uint32)
     powers[0] = 1
     return np.multiply.accumulate(powers)
+
+
+def _mix(values: Hashes) -> Hashes:
+    """A permutation of 32-bit numbers that keeps 0 and lets every bit depend on all, in place (MurmurHash3's)."""
+    values ^= values >> np.uint32(16)
+    values *= np.uint32(0x85EBCA6B)
+    values ^= values >> np.uint32(13)
+    values *= np.uint32(0xC2B2AE35)
+    values ^= values >> np.uint32(16)
+    return values
 
 
 def _encode(text: str) -> bytes:
     return text.encode("utf-16-le", "surrogatepass")
 
 
-def _hash_ngrams(pieces: list[bytes], ngram: int) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-    """Hashes of the word n-grams of each piece, end to end, and how many each has; a shorter piece is one n-gram."""
-    fold, alone, powers, inverses = _tables()
-    units = np.frombuffer(b"\0\0".join([*pieces, b""]), dtype=np.uint16)  # a zero after each: a word ends there
-    sizes = np.fromiter(map(len, pieces), dtype=np.int64, count=len(pieces)) // 2 + 1
-    folded = fold.take(units)
-    inside = folded != 0
-    single = alone.take(units)
-    begins = inside.copy()
-    begins[1:] &= ~inside[:-1] | single[1:] | single[:-1]
-    ends = inside.copy()
-    ends[:-1] &= ~inside[1:] | begins[1:]
-    first, last = np.flatnonzero(begins), np.flatnonzero(ends) + 1
-    sums = np.zeros(len(units) + 1, dtype=np.uint64)
-    np.cumsum(folded * powers[: len(units)], out=sums[1:])
-    words = (sums[last] - sums[first]) * inverses[first]
-    words ^= words >> _SHIFT
-    words *= _MIX
+class _Scratch(threading.local):
+    """Arrays [units] that every batch of a thread uses again: memory fresh from the system costs more than the work."""
 
-    bounds = np.searchsorted(first, np.concatenate([[0], np.cumsum(sizes)]))
+    size = 0
+
+    def of(self, size: int) -> tuple[Hashes, Hashes, NDArray[np.bool_], NDArray[np.bool_]]:
+        if size > self.size:
+            self.size = size
+            self.folded, self.sums = np.empty(size, dtype=np.uint32), np.empty(size, dtype=np.uint32)
+            self.inside, self.change = np.empty(size, dtype=bool), np.empty(size, dtype=bool)
+        return self.folded[:size], self.sums[:size], self.inside[:size], self.change[:size]
+
+
+_scratch = _Scratch()
+
+
+def _hash_words(units: NDArray[np.uint16]) -> tuple[Hashes, NDArray[np.int64]]:
+    """Hash of each word, and the place before it. The first and the last unit must be in no word."""
+    fold, alone, powers, inverses = _tables()
+    folded, sums, inside, change = _scratch.of(len(units))
+    np.take(fold, units, out=folded, mode="clip")  # the other modes copy
+    np.not_equal(folded, 0, out=inside)
+    np.multiply(folded, powers[: len(units)], out=folded)
+    np.cumsum(folded, out=sums)
+    np.greater_equal(units, _UNSPACED[0][0], out=change)
+    change &= inside
+    if change.any() and (single := alone.take(units)).any():
+        begins, ends = inside[1:-1].copy(), inside[1:-1].copy()
+        begins &= ~inside[:-2] | single[1:-1] | single[:-2]
+        ends &= ~inside[2:] | single[1:-1] | single[2:]
+        before, last = np.flatnonzero(begins), np.flatnonzero(ends) + 1
+    else:
+        np.not_equal(inside[1:], inside[:-1], out=change[1:])
+        edges = np.flatnonzero(change[1:])
+        before, last = edges[::2], edges[1::2]
+    words = sums[last]
+    words -= sums[before]
+    words *= inverses[before]
+    return _mix(words), before
+
+
+def _hash_ngrams(pieces: list[bytes], ngram: int) -> tuple[Hashes, NDArray[np.int64]]:
+    """Hashes of the word n-grams of each piece, end to end, and how many each has; a shorter piece is one n-gram."""
+    units = np.frombuffer(b"\0\0".join([b"", *pieces, b""]), dtype=np.uint16)  # words end at the zeros between pieces
+    sizes = np.fromiter(map(len, pieces), dtype=np.int64, count=len(pieces)) // 2 + 1
+    words, places = _hash_words(units)
+    bounds = np.searchsorted(places, np.concatenate([[0], np.cumsum(sizes)]))
     starts, counts = bounds[:-1], np.diff(bounds)
-    padded = np.concatenate([words, np.zeros(ngram, dtype=np.uint64)])
-    combined = np.zeros(len(words), dtype=np.uint64)
+    padded = np.concatenate([words, np.zeros(ngram, dtype=np.uint32)])
+    combined = np.zeros_like(words)
     short = []
-    for offset in range(ngram):
-        combined ^= padded[offset : offset + len(words)]  # then mixed, so that order counts
-        combined *= _MIX
-        combined ^= combined >> _SHIFT
+    for offset in range(ngram):  # Σ w_i · B^i: order counts, and the length of shorter ones by what is added
+        combined += padded[offset : offset + len(words)]
+        combined *= np.uint32(_BASE)
         if offset + 1 < ngram:
             those = starts[counts == offset + 1]
-            short.append((those, combined[those]))
+            short.append((those, combined[those] + np.uint32(offset + 1)))
     for those, values in short:
         combined[those] = values
     kept = np.where(counts >= ngram, counts - ngram + 1, np.minimum(counts, 1))
@@ -102,10 +141,10 @@ def _hash_ngrams(pieces: list[bytes], ngram: int) -> tuple[NDArray[np.uint32], N
     np.add.at(steps, starts[some], 1)
     np.subtract.at(steps, (starts + kept)[some], 1)
     mask = np.cumsum(steps[:-1], dtype=np.int8).view(bool)
-    return (combined[mask] >> _SHIFT).astype(np.uint32), kept
+    return _mix(combined[mask]), kept
 
 
-def shingles(text: str, ngram: int) -> NDArray[np.uint32]:
+def shingles(text: str, ngram: int) -> Hashes:
     """Distinct hashes of a text's word n-grams, case and punctuation apart; a shorter text is one n-gram."""
     parts = [_hash_ngrams([_encode(piece)], ngram)[0] for piece in _cut(text)]
     return np.unique(np.concatenate(parts)) if parts else np.zeros(0, dtype=np.uint32)
@@ -117,16 +156,15 @@ def _cut(text: str) -> Iterator[str]:
 
 
 class _Functions:
-    """The hash functions of a config: x -> a·x + b modulo 2^32, a odd, of x already mixed."""
+    """The hash functions of a config: x -> a·x modulo 2^32, a odd, of x that are well mixed already."""
 
     def __init__(self, config: Config) -> None:
         generator = np.random.default_rng(config.seed)
         count = config.bands * config.hashes
         self.config = config
         self.factors = generator.integers(0, 2**31, count, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
-        self.offsets = generator.integers(0, 2**32, count, dtype=np.uint32)
 
-    def minima(self, pieces: list[bytes]) -> NDArray[np.uint32]:
+    def minima(self, pieces: list[bytes]) -> Hashes:
         """[functions, pieces]: each function's minimum over a piece's n-grams; all ones for a piece without words."""
         hashes, counts = _hash_ngrams(pieces, self.config.ngram)
         some = counts > 0
@@ -136,14 +174,13 @@ class _Functions:
         starts = np.concatenate([[0], np.cumsum(counts[some])[:-1]])
         found = np.empty((len(self.factors), len(starts)), dtype=np.uint32)
         values = np.empty_like(hashes)
-        for row, factor, offset in zip(found, self.factors, self.offsets, strict=True):
+        for row, factor in zip(found, self.factors, strict=True):
             np.multiply(hashes, factor, out=values)
-            np.add(values, offset, out=values)
             np.minimum.reduceat(values, starts, out=row)
         minima[:, some] = found
         return minima
 
-    def keys(self, minima: NDArray[np.uint32]) -> Keys:
+    def keys(self, minima: Hashes) -> Keys:
         """Minima [functions, texts] -> keys [texts, bands]; 0 for a text without words."""
         bands, hashes = self.config.bands, self.config.hashes
         columns = minima.reshape(bands, hashes, -1).astype(np.uint64)
