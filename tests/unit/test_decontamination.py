@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from components.data.anchors import Anchors
 from components.data.decontamination import find_contamination
 from components.data.decontamination.config import Config
 from components.data.decontamination.stage import drop_contaminated
-from components.data.ngrams import NgramIndex, normalize
+from components.data.ngrams import NgramIndex
+from components.data.prompt_text import normalize
 
 PROMPTS = [
     "Let $x^{2} + 3x - \\frac{1}{2} = 0$. What is the sum of the roots of this equation, given that x is real?",
@@ -56,7 +58,7 @@ def test_random_case_spacing_and_punctuation_between_words_change_nothing(number
     words = re.findall(r"\\[a-z]+|[^\W\d_]+|\d+", PROMPTS[number])
     text = "".join(
         (word if word[0] == "\\" else random.choice([word, word.upper()]))
-        + random.choice([" ", ", ", "\n", " - ", "$ "])
+        + random.choice([" ", ", ", "\n", "; ", "$ "])
         for word in words
     )
     assert text in NgramIndex(PROMPTS, 13)
@@ -86,6 +88,73 @@ def test_short_prompts_count_whole_and_trivial_ones_not_at_all() -> None:
         "First, solve for X: 2x + 3 = 7.", "Solve for x: 2x+3=71", "resolve for x: 2x+3=7"
     ]  # fmt: skip
     assert [(hit.text, hit.prompt, hit.coverage) for hit in find_contamination(texts, prompts)] == [(1, 2, 1.0)]
+
+
+SAME = [
+    ("Compute $3 - 4 + 2x$ for x = 5.", "compute 3 − 4 + 2 x for X = 5"),
+    ("Compute $3 - 4 + 2x$ for x = 5.", "compute 3 – 4 + 2·x for x=5"),
+    ("Compute $3 - 4 + 2x$ for x = 5.", "Compute 3 4 2x for x 5"),   # no punctuation is left
+    ("Is $2a + b \\le 7 - b$ true for all b?", "is 2*a+b ≤ 7-b true for all b"),
+    ("Is $2a + b \\le 7 - b$ true for all b?", "is 2a+b <= 7 - b, true, for all b"),
+    ("Is $2a + b \\le 7 - b$ true for all b?", "Is 2a b \\le 7 b true for all b"),
+    ("Find $\\frac{x^2}{3} \\cdot y$ if x, y and z are known", "Find x²/3 × y if x – y and z are known"),
+    ("Find $\\frac{x^2}{3} \\cdot y$ if x, y and z are known", "find x2/3 y if x; y and z are known"),
+    ("How many well-known x-rays, on pages 3-7?", "how many well known x rays on pages 3–7"),
+    ("Add 1,250 and 40 to the first term", "Add 1 – 250 and 40 to the first term"),
+    ("Take $\\sqrt{2} = -y$ as given and go on", "take √2 = −y as given and\ngo on"),
+    ("Say for which $x$ $2x - 1 > 0$ holds", "> say for which x 2x\n> - 1\n> 0 holds"),
+    ("Sum up a\n+ b\n- c\n+ d for all letters", "Sum up a + b - c + d for all letters"),
+]
+OTHER = [
+    ("Compute $3 - 4 + 2x$ for x = 5.", "compute 3 + 4 + 2x for x = 5"),
+    ("Compute $3 - 4 + 2x$ for x = 5.", "compute 3 - 4 - 2x for x = 5"),
+    ("Compute $3 - 4 + 2x$ for x = 5.", "compute 3 - 4 + 2x for x = -5"),
+    ("Compute $3 - 4 + 2x$ for x = 5.", "compute 3 - 4 + 2^x for x < 5"),
+    ("Solve $2x = 7$ for the number x", "Solve 2 + x = 7 for the number x"),
+    ("Solve $2 + x = 7$ for the number x", "Solve 2x = 7 for the number x"),
+    ("What is $2^3 + 5 = $ in decimals?", "What is 2*3 + 5 in decimals"),
+    ("Is $2a + b \\le 7$ true for all b?", "is 2a + b ≥ 7 true for all b"),
+    ("Is $2a + b \\le 7$ true for all b?", "is 2a + b < 7 true for all b"),
+    ("Evaluate 7 - -3 and then 8 more", "evaluate 7 - 3 and then 8 more"),
+    ("$-x + 2y = 3$, so what is y worth?", "x + 2y = 3, so what is y worth"),
+    ("Divide $a / b$ and round the result", "divide a * b and round the result"),
+]
+
+
+@pytest.mark.parametrize(("prompt", "text"), SAME)
+def test_operators_written_otherwise_are_the_same(prompt: str, text: str) -> None:
+    assert f"{PAGE} Problem 3: {text} - {PAGE}" in NgramIndex([prompt], 13)
+
+
+@pytest.mark.parametrize(("prompt", "text"), OTHER)
+def test_other_operators_make_another_problem(prompt: str, text: str) -> None:
+    assert f"{PAGE} Problem 3: {text} - {PAGE}" not in NgramIndex([prompt], 13)
+    assert f"{text}. But: {prompt}" in NgramIndex([prompt], 13), "the second time it is the prompt"
+
+
+def test_another_problem_in_the_words_of_a_long_prompt_is_no_hit_by_its_prose() -> None:
+    other = PROMPTS[0].replace("3x - ", "3x + ")
+    assert find_contamination([other], PROMPTS) == []
+    assert find_contamination([other.replace("Let", "Give")], PROMPTS), "13 words of it, and not all of them"
+
+
+PIECES = ["12", "x", "the ", "sum", "ﬁsh", "²", "Ω", "\\alpha", "e\u0301", "東", "ー", " ", ".", "𝑥", "😀", "ß", "İ",
+          "_", "½", "ა", "\\", "-"]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=40), st.integers(0, 30), st.integers(12, 40))
+@settings(max_examples=300, deadline=None)
+def test_the_search_of_many_texts_passes_over_nothing_that_reading_finds(
+    parts: list[str], start: int, length: int
+) -> None:
+    text = "".join(parts)
+    words = normalize(text)
+    begin = int(words.starts[min(start, len(words.starts) - 1)])
+    string = words.stream[begin : begin + length]
+    if len(string) >= 12:
+        likely = list(Anchors([string]).likely(["unrelated", text, "x" * 70000, text]))
+        assert [found for _, found in likely] == [False, True, False, True]
+        assert not next(iter(Anchors(["q" * 12 + string]).likely([text])))[1] or "𝑥" in text
 
 
 def test_unrelated_pages_are_left_alone() -> None:

@@ -27,6 +27,6 @@ def find_contamination(texts: Iterable[str], prompts: Sequence[str], config: Con
     index = NgramIndex(prompts, (config or Config()).ngram)
     return [
         Hit(number, match.prompt, match.ngram, match.coverage)
-        for number, text in enumerate(texts)
-        for match in index.matches(text)
+        for number, matches in enumerate(index.search(texts))
+        for match in matches
     ]

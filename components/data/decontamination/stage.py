@@ -48,9 +48,9 @@ def drop_contaminated(records: list[Record], prompts: tuple[tuple[str, str], ...
     """Set aside documents that hold a prompt; the detail lists the best-covered ones with their n-gram, as JSON."""
     index = _index(prompts, ngram)
     mapped = Mapped()
-    for record in records:
-        # both at once: a title may be the problem, and the text may go on from it
-        matches = index.matches(f"{record['title']}\n\n{record['text']}")
+    # both at once: a title may be the problem, and the text may go on from it
+    texts = (f"{record['title']}\n\n{record['text']}" for record in records)
+    for record, matches in zip(records, index.search(texts), strict=True):
         if not matches:
             mapped.kept.append(record)
             continue

@@ -59,7 +59,7 @@ def _tables() -> tuple[Hashes, NDArray[np.bool_], Hashes, Hashes]:
 def _powers(base: int, count: int) -> Hashes:
     powers = np.full(count, base, dtype=np.uint32)
     powers[0] = 1
-    return np.multiply.accumulate(powers)
+    return np.multiply.accumulate(powers, dtype=np.uint32)
 
 
 def _mix(values: Hashes) -> Hashes:
