@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -184,7 +185,7 @@ def _fold(units: list[NDArray[np.uint16]]) -> tuple[Hashes, Places]:
     return _table().take(joined), np.cumsum([1, *(len(text) + 1 for text in units)])
 
 
-def _of_strings(strings: Iterable[str], hashes) -> NDArray:  # type: ignore[no-untyped-def, type-arg]
+def _of_strings(strings: Iterable[str], hashes: Callable[..., NDArray[Any]]) -> NDArray[Any]:
     """Hash of the beginning of each."""
     parts = [_encode(string) for string in strings if not _BEYOND.search(string)]  # texts with such are read anyway
     if not parts:
@@ -197,7 +198,7 @@ def _of_strings(strings: Iterable[str], hashes) -> NDArray:  # type: ignore[no-u
     return np.concatenate(found)
 
 
-def _among(values: NDArray, known: NDArray) -> NDArray[np.bool_]:  # type: ignore[type-arg]
+def _among(values: NDArray[Any], known: NDArray[Any]) -> NDArray[np.bool_]:
     """Which values are in `known`, sorted."""
     if not len(known):
         return np.zeros(len(values), dtype=bool)
