@@ -225,7 +225,8 @@ def report(prompt_count: int, planted: int, documents: int, repeats: int) -> str
         f"Pages are made, log-normal in length: median {np.median(words):.0f} words, mean {np.mean(words):.0f}, "
         f"{np.mean([len(page.encode()) for page in pages]) / 1000:.1f} kB; the best of {repeats} passes, the "
         f"index built before (once: {building:.1f} s).", "",
-        "Planted copies that were missed:", "", *(missed[:20] or ["none."]), "", "False hits:", "", *(false[:40] or ["none."]),
+        "Planted copies that were missed:", "", *(missed[:20] or ["none."]), "", "False hits:", "",
+        *(false[:40] or ["none."]),
     ])  # fmt: skip
 
 
