@@ -1,6 +1,7 @@
 """Every stage by name: what it takes, what it gives, where its code is. Imports nothing heavy.
 
-The pipeline, the command line, the documentation and the tests all read this table.
+The pipeline, the command line, the documentation and the tests all read this table. Two stages are no part of the
+recipe: labelling and tagger are run once, and what they make is named in the config of filtering.
 """
 
 from __future__ import annotations
@@ -50,6 +51,10 @@ _STAGES = [
           outputs={"documents": "documents", "index": "deduplication_index"}, shared=True),
     Stage("filtering", "components.data.filtering", "data", "language, domain and quality taggers; sampling",
           inputs={"documents": "documents"}, outputs={"documents": "documents"}, shared=True),
+    Stage("labelling", "components.data.labelling", "data", "a teacher rates documents by a rubric, for the taggers",
+          inputs={"documents": "documents"}, outputs={"labels": "labels"}),
+    Stage("tagger", "components.data.tagger", "train", "a small language model learns from labels to judge documents",
+          inputs={"labels": "labels"}, outputs={"tagger": "tagger"}),
     Stage("problems", "components.data.problems", "data", "math and code problems, train and evaluation disjoint",
           outputs={"train": "problems", "evaluation": "problems"}),
     Stage("decontamination", "components.data.decontamination", "data", "n-gram overlap with evaluation out",

@@ -14,7 +14,7 @@ from rich.table import Table
 from components.config import ConfigError, StageConfig
 from components.launch import launch
 from components.registry import STAGES
-from pipelines.dag import BASE, NODES, Node, Selection, downstream, find_nodes, select
+from pipelines.dag import BASE, NODES, Node, Selection, downstream, find_nodes, node_of, select
 from pipelines.display import duration
 from pipelines.profile import Profile, load_profile, profile_from_tree
 from pipelines.runs import Run, find_run, find_same, list_runs, mark_latest, new_run, project_digest, run_key
@@ -214,7 +214,7 @@ def _input(text: str, node: Node) -> tuple[str, str]:
 
 def _stage_node(name: str) -> Node:
     """A node by its name, or the first node of a stage."""
-    return NODES[find_nodes(name)[0]]
+    return node_of(name)
 
 
 def _kinds(kinds: dict[str, str]) -> str:

@@ -98,6 +98,17 @@ def find_nodes(name: str) -> list[str]:
     return nodes
 
 
+def node_of(name: str) -> Node:
+    """The first node meant by `name`; for a stage that is no part of the recipe, one that stands alone.
+
+    Raises:
+        ConfigError: neither a node nor a stage.
+    """
+    if name in STAGES and all(node.stage_name != name for node in NODES.values()):
+        return Node(name, name)
+    return NODES[find_nodes(name)[0]]
+
+
 def upstream(name: str) -> set[str]:
     """The nodes that feed `name` directly."""
     return {edge.partition(".")[0] for edge in NODES[name].inputs.values()}

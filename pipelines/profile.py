@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny
 
 from components.config import ConfigError, StageConfig, apply_override, build, digest, parse_override, read_toml
 from components.registry import STAGES
-from pipelines.dag import NODES, Node
+from pipelines.dag import NODES, Node, node_of
 
 PROFILES = Path(__file__).parent / "profiles"
 IMAGES = tuple(dict.fromkeys(stage.image for stage in STAGES.values()))
@@ -112,7 +112,7 @@ def profile_from_tree(
     problems: dict[str, None] = {}
     for node_name in nodes:
         try:
-            configs[node_name] = _node_config(NODES[node_name], tables, common.seed)
+            configs[node_name] = _node_config(node_of(node_name), tables, common.seed)
         except ConfigError as error:
             problems |= dict.fromkeys(str(error).splitlines())
     if problems:

@@ -15,13 +15,13 @@ import asyncio
 import json
 import os
 import random
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
@@ -33,6 +33,11 @@ REPEATED = frozenset({408, 409, 425, 429})   # and every 5xx
 OWN_FAULT = frozenset({400, 413, 422})       # too long, or refused by the endpoint: the request's own fault
 LONGEST_WAIT_S = 60.0                        # between repeats, unless the endpoint asks for more
 LONGEST_REQUESTED_WAIT_S = 900.0
+Answer = TypeVar("Answer")
+
+
+class RefusedError(Exception):
+    """The endpoint will not answer this request: too long, or nothing it understands."""
 
 
 class Journal:
@@ -142,23 +147,38 @@ class EndpointClient:
             "max_tokens": self._config.max_tokens,
             "seed": seed % 2**31,
         }
+        try:
+            return await self.post("chat/completions", body, read_completion)
+        except RefusedError as error:
+            return Generation("", refused=str(error))
+
+    async def post(self, path: str, body: dict[str, Any], read: Callable[[bytes], Answer]) -> Answer:
+        """Ask `path` below the endpoint's URL until `read` can make something of the answer; the caller holds `free`.
+
+        Args:
+            read: raises ValueError for what is no answer, which then is asked for again.
+
+        Raises:
+            RefusedError: the endpoint will not answer this request, however often it is asked.
+            TeacherError: the endpoint cannot be used, or failed too often.
+        """
         problem = ""
         for attempt in range(self._config.retries + 1):
             least_wait = 0.0
             try:
-                response = await self._client.post("chat/completions", json=body)
+                response = await self._client.post(path, json=body)
                 if response.status_code == 200:
-                    return read_completion(response.content)
+                    return read(response.content)
                 problem = f"{response.status_code}: {response.text[:300]}"
                 if response.status_code in OWN_FAULT:
-                    return Generation("", refused=problem)
+                    raise RefusedError(problem)
                 if response.status_code not in REPEATED and response.status_code < 500:
                     raise TeacherError(f"endpoint {self._config.url} answers {problem}")
                 least_wait = retry_after(response.headers.get("retry-after", ""), datetime.now(UTC))
             except (httpx.TransportError, httpx.DecodingError) as error:
                 problem = f"{type(error).__name__}: {error}"
             except ValueError as error:
-                problem = f"an answer that is no chat completion: {error}"
+                problem = f"an answer that is none: {error}"
             if attempt < self._config.retries:
                 self.repeats += 1
                 await asyncio.sleep(least_wait + self._wait(attempt))

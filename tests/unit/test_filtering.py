@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.config import ConfigError
-from components.data.filtering.config import Config, Rules, ScoreWeight, Training
+from components.data.filtering.config import Config, ModelTagger, Rules, ScoreWeight, Training
 from components.data.filtering.decisions import decide, sampling_weight
-from components.data.filtering.labels import read_labels
-from components.data.filtering.masking import CODE, FORMULA, features, letters, mask, prose_lines
+from components.data.filtering.masking import CODE, FORMULA, features, language_words, mask, prose_lines, word_tokens
 from components.data.filtering.rules import measure
-from components.data.filtering.tagger import Tagger
+from components.data.filtering.tagger import Panel, Tagger, WordPanel
 from components.data.filtering.taggers import Taggers, Tags, train_all
+from components.data.quality.labels import document_labels, read_labels
 
 FENCE = "```"
 DERIVATION = "\n\n".join(
@@ -80,21 +80,23 @@ def test_hostile_repetition_takes_linear_time(unit: str) -> None:
         text = unit * count + "x"
         start = time.process_time()
         masked = mask(text)
-        features(masked), letters(masked), measure(text, masked, Rules())
+        features(masked), language_words(masked), measure(text, masked, Rules())
         return time.process_time() - start
 
     assert seconds(80_000) < 40 * (seconds(8_000) + 0.02), "10 times the text may not take 100 times as long"
 
 
 def test_a_page_cannot_label_itself() -> None:
-    assert "__label__" not in features(mask("__label__math __label__ads\n</s> text"))
+    tokens = features(mask("__label__math __label__ads\n</s> text"))
+    assert not any(token.startswith((b"__label__", b"</s>")) for token in tokens)
 
 
 @given(st.text())
 def test_every_text_can_be_masked_and_read(text: str) -> None:
     masked = mask(text)
     assert 0 <= masked.math <= 1 and 0 <= masked.code <= 1
-    assert "\n" not in features(masked) and "\n" not in letters(masked)[0]
+    tokens = [token.decode() for token in features(masked)] + language_words(masked)
+    assert all(token and not set(token) & set(" \t\n\r\v\f\0") for token in tokens)
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +117,7 @@ def test_taggers_tell_languages_and_classes_of_new_text(models: Path) -> None:
         "ru": "Погода была хорошая, и мы решили пройти вдоль берега моря, а потом пообедать в маленькой деревне, "
         "которая стоит у самой воды, где живут мои друзья.",
     }
-    tags = Taggers(models).tag(list(texts.values()))
+    tags = Taggers(models, ModelTagger()).tag(list(texts.values()))
     assert [one.language for one in tags] == list(texts)
     domains = {
         "math": "Lemma. Let $p$ be a prime. Then $a^p - a$ is divisible by $p$. Proof. Induction; expand $(a+1)^p$.",
@@ -124,7 +126,7 @@ def test_taggers_tell_languages_and_classes_of_new_text(models: Path) -> None:
         "ads": "Huge discount, buy now! Free shipping, order online, limited offer, best price, add to cart.",
         "news": "The minister said on Monday that police had closed the road. Officials declined to comment on it.",
     }
-    tags = Taggers(models).tag(list(domains.values()))
+    tags = Taggers(models, ModelTagger()).tag(list(domains.values()))
     assert [one.domain for one in tags] == list(domains)
     assert tags[0].scores["reasoning_depth"] > tags[3].scores["reasoning_depth"]
     assert tags[0].scores["knowledge_density"] > tags[4].scores["knowledge_density"]
@@ -138,25 +140,50 @@ def test_training_gives_the_same_model_in_another_process(models: Path, tmp_path
     )
     subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True)
     texts = [*MATH_AND_CODE.values(), MENU, SPAM]
-    assert Taggers(tmp_path).tag(texts) == Taggers(models).tag(texts)
+    assert Taggers(tmp_path, ModelTagger()).tag(texts) == Taggers(models, ModelTagger()).tag(texts)
     for path in models.glob("*.bin"):
         assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_a_panel_says_what_fasttext_says(models: Path) -> None:
+    texts = [*MATH_AND_CODE.values(), MENU, SPAM, "", "xyzzy", "Wir zeigen, dass die Funktion stetig ist."]
+    taggers = {name: Tagger.load(models / f"{name}.bin") for name in ("domain", "reasoning_depth")}
+    lines = [features(mask(text)) for text in texts]
+    for name, (labels, shares) in Panel(taggers).judge(lines).items():
+        for line, row in zip(lines, shares, strict=True):
+            expected = taggers[name].predict(token.decode() for token in line)
+            assert dict(zip(labels, row.tolist(), strict=True)) == pytest.approx(expected, abs=1e-4)
+    language = Tagger.load(models / "language.bin")
+    words = [language_words(mask(text)) for text in texts]
+    panel = WordPanel(language, word_tokens)
+    for _ in range(2):                      # the second time from memory
+        for line, row in zip(words, panel.judge(words), strict=True):
+            expected = language.predict(token for word in line for token in word_tokens(word))
+            assert dict(zip(panel.labels, row.tolist(), strict=True)) == pytest.approx(expected, abs=1e-4)
 
 
 def test_label_files_are_checked(tmp_path: Path) -> None:
     path = tmp_path / "labels.tsv"
     path.write_text("language\ttext\n# comment\nen\tone <a|b> two <c|d>¶end\n")
-    assert [row["text"] for row in read_labels(path, ("language", "text"))] == ["one a two c\nend", "one b two d\nend"]
+    assert [row.text for row in read_labels(path, ("language", "text"))] == ["one a two c\nend", "one b two d\nend"]
     path.write_text("language\ttext\nen\n")
     with pytest.raises(ConfigError, match=r"labels\.tsv:2: 1 cells"):
         read_labels(path, ("language", "text"))
+    path.with_suffix(".jsonl").write_text('{"language": "en", "text": "a <b|c> ¶", "id": "1"}\n{"text": " "}\n')
+    with pytest.raises(ConfigError, match=r"labels\.jsonl:2: no `text`"):
+        read_labels(path.with_suffix(".jsonl"), ("language", "text"))
+    path.with_suffix(".jsonl").write_text('{"language": "en", "text": "a <b|c> ¶", "id": "1"}\n')
+    assert [row.text for row in read_labels(path.with_suffix(".jsonl"), ("language", "text"))] == ["a <b|c> ¶"]
+    path.write_text("domain\tknowledge_density\treasoning_depth\teducational_value\ttext\nmath\t3\t\t0.4\tx\n")
+    with pytest.raises(ConfigError, match="knowledge_density of 'x': '3' is no number from 0"):
+        document_labels(path)
     path.write_text("lang\ttext\n")
     with pytest.raises(ConfigError, match="must name the columns language, text"):
         read_labels(path, ("language", "text"))
     with pytest.raises(ConfigError, match="cannot read"):
         read_labels(tmp_path / "missing.tsv", ("language", "text"))
     with pytest.raises(ConfigError, match="two labels"):
-        Tagger.train([("en", "a b")], Training(), 0, tmp_path)
+        Tagger.train([("en", ["a", "b"])], Training(), 0, tmp_path)
 
 
 def _tags(text: str, language: str = "en", domain: str = "reference", **scores: float) -> Tags:

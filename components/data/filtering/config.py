@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from components.config import StageConfig, execution
 
@@ -14,7 +14,9 @@ Score = Literal["knowledge_density", "reasoning_depth", "educational_value", "co
 class LabelFile(StageConfig):
     """A file of labelled texts."""
 
-    path: str = Field(default="", description="TSV with the columns of the seed file; empty: the seed file")
+    path: str = Field(
+        default="", description="TSV, or JSONL as labelling writes it, with the columns of the seed file; empty: that"
+    )
 
 
 class Labels(StageConfig):
@@ -30,6 +32,26 @@ class Training(StageConfig):
     epochs: int = Field(default=100, ge=1, description="passes over the labelled texts")
     learning_rate: float = Field(default=0.4, gt=0, description="first learning rate; falls to 0")
     dimension: int = Field(default=24, ge=2, description="size of word vectors")
+
+
+class ModelTagger(StageConfig):
+    """What gives documents their class and their quality scores."""
+
+    kind: Literal["fasttext", "language_model"] = Field(
+        default="fasttext", description="fasttext: trained in the stage; language_model: tuned by the tagger stage"
+    )
+    path: str = Field(default="", description="language_model: the directory that the tagger stage made")
+    url: str = execution(
+        "", "language_model: http://host:port of `vllm serve` of that directory; empty: in this process, with torch",
+        pattern=r"^(https?://[^\s/?#]+(/[^\s?#]*)?)?$",
+    )
+    batch: int = execution(32, "language_model: documents at a time", ge=1)
+
+    @model_validator(mode="after")
+    def _has_a_model(self) -> ModelTagger:
+        if (self.kind == "language_model") != bool(self.path):
+            raise ValueError("`path` is where the model lies; kind = 'language_model' needs it, 'fasttext' has none")
+        return self
 
 
 class Rules(StageConfig):
@@ -63,7 +85,8 @@ class Config(StageConfig):
     """Taggers, rules, and what is made of them."""
 
     seed: int = Field(default=0, ge=0, lt=2**31, description="of the taggers' training")
-    labels: Labels = Field(default=Labels(), description="what the taggers learn from")
+    tagger: ModelTagger = Field(default=ModelTagger(), description="what judges documents")
+    labels: Labels = Field(default=Labels(), description="what fastText learns from")
     training: Training = Field(default=Training(), description="how the domain and quality taggers learn")
     language_training: Training = Field(
         default=Training(epochs=200, learning_rate=1.0), description="how the language tagger learns"

@@ -51,7 +51,7 @@ def measure(text: str, masked: Masked, rules: Rules) -> list[Measure]:
     total = sum(map(len, words))
     if total < rules.prose_words:
         return found
-    letters = sum(1 for line in words for word in line if _LETTER.search(word))
+    letters = sum(1 for line in words for word in line if word.isalpha() or _LETTER.search(word))
     sentences = sum(len(line) for line, row in zip(words, lines, strict=True) if _SENTENCE_END.search(row))
     # two lines that differ in their formulas only are the same once these are masked
     counts = Counter(line for line in lines if FORMULA not in line and CODE not in line)

@@ -1,7 +1,8 @@
-"""The taggers of the stage: language, domain, and three quality scores.
+"""The taggers of the stage: language, class, and three quality scores.
 
-- `train_all`    labelled texts -> five classifiers in a directory
-- `Taggers`      loads them and tags documents
+- `DocumentTagger`   what gives a class and scores: fastText classifiers trained here, or a fine-tuned language model
+- `train_all`        trains what the config has trained here
+- `Taggers`          loads all of them and tags documents
 """
 
 from __future__ import annotations
@@ -10,18 +11,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Protocol
 
-from components.data.filtering.config import Config, Labels
-from components.data.filtering.labels import SEEDS, read_labels
-from components.data.filtering.masking import Masked, features, letters, mask
-from components.data.filtering.tagger import Tagger
+from components.data.filtering import fasttext_tagger
+from components.data.filtering.config import Config, ModelTagger
+from components.data.filtering.masking import Masked, language_words, mask, word_tokens
+from components.data.filtering.tagger import Tagger, WordPanel
+from components.data.quality.labels import read_labels
 
-QUALITIES = ("knowledge_density", "reasoning_depth", "educational_value")
-COLUMNS = ("domain", *QUALITIES, "text")
-NAMES = ("language", "domain", *QUALITIES)
-HIGH, LOW = "1", "0"
+LANGUAGE = "language.bin"
+LANGUAGE_WORDS = 20  # less prose than this says nothing about the language
 
-LANGUAGE_WORDS = 20   # less prose than this says nothing about the language
+
+class DocumentTagger(Protocol):
+    """Says of documents what they are about and what they are worth."""
+
+    def judge(self, texts: Sequence[str], masked: Sequence[Masked]) -> list[tuple[str, dict[str, float]]]:
+        """The class and the calibrated quality scores, in [0, 1], of each document.
+
+        Args:
+            texts: Markdown; at least one.
+            masked: the same, `mask`ed.
+        """
 
 
 @dataclass(frozen=True)
@@ -35,68 +46,63 @@ class Tags:
     scores: dict[str, float]
 
 
-def train_all(config: Config, directory: Path) -> dict[str, int]:
-    """Train every tagger that `directory` does not hold yet; returns the number of samples by tagger and label."""
+def train_all(config: Config, directory: Path) -> dict[str, dict[str, float]]:
+    """Train every tagger that `directory` does not hold yet.
+
+    Returns: by tagger, what was measured; nothing of a language model, which was measured where it was tuned.
+
+    Raises:
+        ConfigError: a label file that cannot be used.
+    """
     directory.mkdir(exist_ok=True)
-    samples = _samples(config.labels)
-    for name in NAMES:
-        path = directory / f"{name}.bin"
-        if not path.exists():
-            training = config.language_training if name == "language" else config.training
-            Tagger.train(samples[name], training, config.seed, directory).save(path)
-    counts: dict[str, int] = {}
-    for name, pairs in samples.items():
-        for label, _ in pairs:
-            counts[f"{name}: {label}"] = counts.get(f"{name}: {label}", 0) + 1
-    return counts
-
-
-def _samples(labels: Labels) -> dict[str, list[tuple[str, str]]]:
-    """(label, line) pairs for each tagger."""
-    samples: dict[str, list[tuple[str, str]]] = {name: [] for name in NAMES}
-    for row in read_labels(Path(labels.documents.path or SEEDS / "documents.tsv"), COLUMNS):
-        line = features(mask(row["text"]))
-        for name in COLUMNS[:-1]:
-            if row[name]:
-                samples[name].append((row[name], line))
-    for row in read_labels(Path(labels.languages.path or SEEDS / "languages.tsv"), ("language", "text")):
-        samples["language"].append((row["language"], letters(mask(row["text"]))[0]))
-    return samples
+    language = directory / LANGUAGE
+    if not language.exists():
+        samples = read_labels(
+            Path(config.labels.languages.path or fasttext_tagger.SEEDS / "languages.tsv"), ("language", "text")
+        )
+        pairs = [
+            (sample.labels["language"], [t for word in language_words(mask(sample.text)) for t in word_tokens(word)])
+            for sample in samples
+        ]
+        Tagger.train(pairs, config.language_training, config.seed, directory).save(language)
+    return {} if config.tagger.kind == "language_model" else fasttext_tagger.train(config, directory)
 
 
 class Taggers:
-    """All taggers of a directory."""
+    """The language tagger of a directory, and the document tagger of a config."""
 
-    def __init__(self, directory: Path) -> None:
-        self._taggers = {name: Tagger.load(directory / f"{name}.bin") for name in NAMES}
+    def __init__(self, directory: Path, tagger: ModelTagger) -> None:
+        self._language = WordPanel(Tagger.load(directory / LANGUAGE), word_tokens)
+        self._documents = _open(directory, tagger)
 
     def tag(self, texts: Sequence[str]) -> list[Tags]:
         """Tags of each text."""
         if not texts:
             return []
         masked = [mask(text) for text in texts]
-        lines = [features(one) for one in masked]
-        prose = [letters(one) for one in masked]
-        languages = self._taggers["language"].predict([line for line, _ in prose])
-        domains = self._taggers["domain"].predict(lines)
-        qualities = {name: self._taggers[name].predict(lines) for name in QUALITIES}
+        prose = [language_words(one) for one in masked]
+        shares = self._language.judge(prose)
+        languages = fasttext_tagger.top(self._language.labels, shares)
+        confidences = shares.max(axis=1).tolist()
         tags = []
-        for number, one in enumerate(masked):
-            language, confidence = _top(languages[number])
-            if prose[number][1] < LANGUAGE_WORDS:
-                language, confidence = "", 0.0
-            scores = {name: qualities[name][number].get(HIGH, 0.0) for name in QUALITIES}
-            scores |= {"math_share": min(1.0, one.math), "code_share": min(1.0, one.code)}
-            tags.append(Tags(one, language, confidence, _top(domains[number])[0], scores))
+        for number, (domain, scores) in enumerate(self._documents.judge(texts, masked)):
+            one = masked[number]
+            told = len(prose[number]) >= LANGUAGE_WORDS
+            language, confidence = (languages[number], confidences[number]) if told else ("", 0.0)
+            content = {"math_share": min(1.0, one.math), "code_share": min(1.0, one.code)}
+            tags.append(Tags(one, language, confidence, domain, scores | content))
         return tags
 
 
+def _open(directory: Path, tagger: ModelTagger) -> DocumentTagger:
+    if tagger.kind == "fasttext":
+        return fasttext_tagger.FastTextTagger(directory)
+    from components.data.filtering.model_tagger import open_model_tagger  # needs torch, or a server and httpx
+
+    return open_model_tagger(tagger)
+
+
 @lru_cache(maxsize=1)
-def load_taggers(directory: Path) -> Taggers:
+def load_taggers(directory: Path, tagger: ModelTagger) -> Taggers:
     """The taggers of `directory`, loaded once in a process."""
-    return Taggers(directory)
-
-
-def _top(probabilities: dict[str, float]) -> tuple[str, float]:
-    """The likeliest label; of equals the first in the alphabet."""
-    return min(probabilities.items(), key=lambda pair: (-pair[1], pair[0]), default=("", 0.0))
+    return Taggers(directory, tagger)
