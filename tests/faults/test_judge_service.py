@@ -32,12 +32,9 @@ from components.reward.service.config import ServiceConfig
 from pipelines import cli
 from pipelines.profile import load_profile
 
-PROBLEM = CodeProblem(
-    id="p",
-    source="test",
-    prompt="p",
-    tests=tuple(TestCase(input=f"{n}\n", expected=f"{n + 1}\n", pass_rate=n / 4) for n in range(4)),
-)
+PROBLEM = CodeProblem(id="p", source="test", prompt="p", tests=tuple(
+    TestCase(input=f"{n}\n", expected=f"{n + 1}\n", pass_rate=n / 4) for n in range(4)
+))
 CALL = CodeProblem(id="c", source="test", prompt="p", function="double", tests=(TestCase(input="[2]", expected="4"),))
 RIGHT = Reward(1.0, "correct", True, ("pass",) * 4)
 
@@ -52,9 +49,7 @@ class Server:
     def __init__(self, *overrides: str, port: int = 0, command: Sequence[str] = ("components.reward.service",)) -> None:
         settings = [word for text in ("slots=2", *overrides) for word in ("--set", text)]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", *command, "--port", str(port), *settings],
-            stderr=subprocess.PIPE,
-            text=True,
+            [sys.executable, "-m", *command, "--port", str(port), *settings], stderr=subprocess.PIPE, text=True,
         )
         assert self.process.stderr is not None
         for line in self.process.stderr:
@@ -107,28 +102,14 @@ def server() -> Iterator[Server]:
 def test_answers_are_those_of_the_pools_of_this_process(server: Server) -> None:
     work: list[tuple[MathProblem | CodeProblem, str]] = [
         (MathProblem(id="m", source="s", prompt="p", answer=gold), f"so \\boxed{{{answer}}}")
-        for gold, answer in [
-            ("42", "42"),
-            ("42", r"6\times 7"),
-            ("x+1", "1+x"),
-            (r"\frac12", "0.5"),
-            ("(1,2)", "[1,2]"),
-            ("3", r"9^{9^{9^{9}}}"),
-            ("\\{1,2\\}", "\\{2,1\\}"),
-        ]
+        for gold, answer in [("42", "42"), ("42", r"6\times 7"), ("x+1", "1+x"), (r"\frac12", "0.5"),
+                             ("(1,2)", "[1,2]"), ("3", r"9^{9^{9^{9}}}"), ("\\{1,2\\}", "\\{2,1\\}")]
     ]
-    work += [
-        (PROBLEM, text)
-        for text in (
-            slow(0, 0),
-            "no program",
-            "```python\n1 +\n```",
-            "```python\nn = int(input())\nprint(n + 1 if n < 3 else 'no')\n```",
-            "```python\nwhile True: pass\n```",
-            "```python\nprint('\ud800')\n```",
-            "```python\nprint('x' * 10**7)\n```",
-        )
-    ]
+    work += [(PROBLEM, text) for text in (
+        slow(0, 0), "no program", "```python\n1 +\n```",
+        "```python\nn = int(input())\nprint(n + 1 if n < 3 else 'no')\n```", "```python\nwhile True: pass\n```",
+        "```python\nprint('\ud800')\n```", "```python\nprint('x' * 10**7)\n```",
+    )]
     work.append((CALL, "```python\ndef double(n): return 2 * n\n```"))
     values: dict[str, Any] = {"cpu_s": 0.3, "scheme": "strict"}
     with server.rewarder(**values) as remote, Rewarder(RewardConfig(**values)) as own:
@@ -141,25 +122,20 @@ def test_answers_are_those_of_the_pools_of_this_process(server: Server) -> None:
 
 def test_one_key_takes_every_stage_that_judges_from_its_own_pools_to_mimo_judge_serve() -> None:
     with Server(command=("pipelines.cli", "judge", "serve")) as server:
-        stages = {
-            name: type(config)
-            for name, config in load_profile("smoke").configs.items()
-            if "reward" in type(config).model_fields
-        }
+        stages = {name: type(config) for name, config in load_profile("smoke").configs.items()
+                  if "reward" in type(config).model_fields}
         assert {"problems", "synthesis", "curation", "rl", "rl_zero"} < stages.keys()
         own = load_profile("smoke").configs
         remote = load_profile("smoke", [f"{name}.reward.judge_url={server.url}" for name in stages]).configs
         for name in stages:
-            assert own[name].digest() == remote[name].digest()  # so results are shared between the two
-            with contextlib.closing(open_judge(own[name].reward)) as judge:  # type: ignore[attr-defined]
+            assert own[name].digest() == remote[name].digest()       # so results are shared between the two
+            with contextlib.closing(open_judge(own[name].reward)) as judge:      # type: ignore[attr-defined]
                 assert isinstance(judge, LocalJudge)
-            with contextlib.closing(open_judge(remote[name].reward)) as judge:  # type: ignore[attr-defined]
+            with contextlib.closing(open_judge(remote[name].reward)) as judge:   # type: ignore[attr-defined]
                 assert judge.compare("x+1", "\\boxed{1+x}").result(30).kind == "correct"
         assert server.metric("mimo_judge_verdicts_total") == len(stages)
         interface = httpx.get(f"{server.url}/openapi.json").json()
-        assert {"400", "409", "413", "422", "429", "503"} < interface["paths"]["/v1/verdicts"]["post"][
-            "responses"
-        ].keys()
+        assert {"400", "409", "413", "422", "429", "503"} < interface["paths"]["/v1/verdicts"]["post"]["responses"].keys()
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(20) == 0
 
@@ -188,12 +164,8 @@ def test_killed_processes_of_the_judge_change_no_verdict() -> None:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             rewards.append(rewarder.submit(PROBLEM, slow(len(rewards))))
-            assert (
-                rewarder.score(
-                    formula.model_copy(update={"answer": f"x+{len(rewards)}"}), f"\\boxed{{{len(rewards)}+x}}"
-                ).kind
-                == "correct"
-            )
+            assert rewarder.score(formula.model_copy(update={"answer": f"x+{len(rewards)}"}),
+                                  f"\\boxed{{{len(rewards)}+x}}").kind == "correct"
         assert [future.result(60) for future in rewards] == [RIGHT] * 20
         assert server.process.poll() is None
 
@@ -243,10 +215,8 @@ def test_sigterm_answers_what_was_accepted_and_refuses_the_rest() -> None:
 
 
 def request(body: bytes, length: int | None = None) -> bytes:
-    return (
-        b"POST /v1/verdicts HTTP/1.1\r\nHost: judge\r\nContent-Type: application/json\r\n"
-        b"Content-Length: %d\r\n\r\n" % (len(body) if length is None else length)
-    ) + body
+    return (b"POST /v1/verdicts HTTP/1.1\r\nHost: judge\r\nContent-Type: application/json\r\n"
+            b"Content-Length: %d\r\n\r\n" % (len(body) if length is None else length)) + body
 
 
 def test_slow_clients_hold_up_nobody(server: Server) -> None:
@@ -311,7 +281,7 @@ def test_two_thousand_at_once_are_answered_or_refused(server: Server) -> None:
     found = asyncio.run(flood())
     assert set(found) == {"correct", "refused"} and found.total() == 2000
 
-    judge = JudgeClient(server.url)  # which waits and asks again, so that all 2,000 are answered
+    judge = JudgeClient(server.url)              # which waits and asks again, so that all 2,000 are answered
     verdicts = [judge.compare(f"y+{n % 300}", f"\\boxed{{{n % 300}+y}}") for n in range(2000)]
     assert Counter(future.result(120).kind for future in verdicts) == {"correct": 2000}
     judge.close()
@@ -323,27 +293,24 @@ CODE = {"kind": "code", "program": "print(1)", "problem": PROBLEM.model_dump(mod
 MANY = {**PROBLEM.model_dump(mode="json"), "tests": [{"input": "", "expected": ""}] * 51}
 
 
-@pytest.mark.parametrize(
-    ("body", "status", "error"),
-    [
-        (b"", 422, "body"),
-        (b"{", 422, "body: not JSON"),
-        (b"[" * 100_000, 400, "body: cannot be read as JSON"),
-        (b'{"items": ' + b"9" * 5000 + b"}", 400, "body: cannot be read as JSON"),
-        (b"\xff\xfe", 422, "body: not JSON"),
-        (b" " * (1 << 20) + b"{}", 413, "request_mb"),
-        ({"items": []}, 422, "items: "),
-        ({"items": [MATH] * 201}, 422, r"items: 201 are more than 200 \(batch_items\)"),
-        ({"items": [MATH, {**MATH, "gold": 1}]}, 422, "items.1.gold: "),
-        ({"items": [{**MATH, "kind": "chess"}]}, 422, "items.0: .*'chess'"),
-        ({"items": [{**MATH, "verdict": "correct"}]}, 422, "items.0.verdict: Extra"),
-        ({"items": [{**CODE, "problem": MANY}]}, 422, r"items.0.problem.tests: 51 are more than 50"),
-        ({"items": [{**CODE, "limits": {"cpu_s": 31, "wall_s": 60}}]}, 422, "items.0.limits.cpu_s: 31 is more than 30"),
-        ({"items": [{**CODE, "limits": {"memory_bytes": 1 << 33}}]}, 422, "items.0.limits.memory_bytes: "),
-        ({"items": [MATH], "priority": 99}, 422, "priority: "),
-        ({"items": [MATH], "rules": "0123"}, 409, "rules: 0123 expected"),
-    ],
-)
+@pytest.mark.parametrize(("body", "status", "error"), [
+    (b"", 422, "body"),
+    (b"{", 422, "body: not JSON"),
+    (b"[" * 100_000, 400, "body: cannot be read as JSON"),
+    (b'{"items": ' + b"9" * 5000 + b"}", 400, "body: cannot be read as JSON"),
+    (b"\xff\xfe", 422, "body: not JSON"),
+    (b" " * (1 << 20) + b"{}", 413, "request_mb"),
+    ({"items": []}, 422, "items: "),
+    ({"items": [MATH] * 201}, 422, r"items: 201 are more than 200 \(batch_items\)"),
+    ({"items": [MATH, {**MATH, "gold": 1}]}, 422, "items.1.gold: "),
+    ({"items": [{**MATH, "kind": "chess"}]}, 422, "items.0: .*'chess'"),
+    ({"items": [{**MATH, "verdict": "correct"}]}, 422, "items.0.verdict: Extra"),
+    ({"items": [{**CODE, "problem": MANY}]}, 422, r"items.0.problem.tests: 51 are more than 50"),
+    ({"items": [{**CODE, "limits": {"cpu_s": 31, "wall_s": 60}}]}, 422, "items.0.limits.cpu_s: 31 is more than 30"),
+    ({"items": [{**CODE, "limits": {"memory_bytes": 1 << 33}}]}, 422, "items.0.limits.memory_bytes: "),
+    ({"items": [MATH], "priority": 99}, 422, "priority: "),
+    ({"items": [MATH], "rules": "0123"}, 409, "rules: 0123 expected"),
+])
 def test_wrong_requests_are_refused_by_field(server: Server, body: Any, status: int, error: str) -> None:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     reply = httpx.post(f"{server.url}/v1/verdicts", content=content, headers={"Content-Type": "application/json"})
@@ -425,20 +392,11 @@ class Forger:
                     connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(about), about))
 
 
-@pytest.mark.parametrize(
-    "lines",
-    [
-        b"",
-        b'{"index":0,"kind":"cor',
-        b'{"index":7,"kind":"correct","tests":["pass","pass","pass","pass"]}\n',
-        b'{"index":0,"kind":"correct"}\n',
-        b'{"index":0,"kind":"correct","tests":["pass"]}\n',
-        b"<html>\n",
-        b"[]\n",
-        b'{"index":0,"kind":"fine","tests":["pass","pass","pass","fine"]}\n',
-        b'{"index":0,"kind":"infrastructure"}\n',
-    ],
-)
+@pytest.mark.parametrize("lines", [
+    b"", b'{"index":0,"kind":"cor', b'{"index":7,"kind":"correct","tests":["pass","pass","pass","pass"]}\n',
+    b'{"index":0,"kind":"correct"}\n', b'{"index":0,"kind":"correct","tests":["pass"]}\n', b"<html>\n", b"[]\n",
+    b'{"index":0,"kind":"fine","tests":["pass","pass","pass","fine"]}\n', b'{"index":0,"kind":"infrastructure"}\n',
+])
 def test_a_reply_that_is_no_verdict_is_never_taken_for_one(lines: bytes) -> None:
     forger = Forger(lambda body: b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + lines)
     with forger.listener, Rewarder(RewardConfig(judge_url=forger.url)) as rewarder:

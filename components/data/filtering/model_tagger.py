@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -89,29 +88,30 @@ class ServedTagger:
         }
         async with client.free:
             try:
-                return await client.post("classify", body, lambda answer: self._read(answer, len(texts)))
+                found = await client.post("classify", body, lambda answer: read_probabilities(answer, len(texts)))
             except RefusedError as error:
                 raise ConfigError(f"filtering.tagger.url: {self._url} refuses documents: {error}") from None
-
-    def _read(self, answer: bytes, count: int) -> NDArray[np.float64]:
-        """Raises:
-        ValueError: not the probabilities that were asked for.
-        """
-        rows: list[Any] = [None] * count
-        try:
-            for item in json.loads(answer)["data"]:
-                rows[item["index"]] = [float(value) for value in item["probs"]]
-            found = np.array(rows, dtype=np.float64)
-        except (KeyError, IndexError, TypeError, AttributeError) as error:
-            raise ValueError(f"{type(error).__name__} {error} in {answer[:300]!r}") from None
-        if found.shape != (count, self._card.outputs):
+        if found.shape[1] != self._card.outputs:
             raise ConfigError(
-                f"filtering.tagger.url: {self._url} gives {found.shape} values for {count} documents, the tagger has "
+                f"filtering.tagger.url: {self._url} gives {found.shape[1]} values a document, the tagger has "
                 f"{self._card.outputs} outputs: another model is served there"
             )
         return found
 
 
-def describe(path: str) -> Card:
-    """The card of the tagger at `path`, for the report."""
-    return Card.load(Path(open_artifact(path, "tagger").directory))
+def read_probabilities(answer: bytes, count: int) -> NDArray[np.float64]:
+    """(count, outputs): vLLM's answer to /classify, in the order of what was asked.
+
+    Raises:
+        ValueError: it is none, or not about `count` documents.
+    """
+    rows: list[Any] = [None] * count
+    try:
+        for item in json.loads(answer)["data"]:
+            rows[item["index"]] = [float(value) for value in item["probs"]]
+        found = np.array(rows, dtype=np.float64)
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        raise ValueError(f"{type(error).__name__} {error} in {answer[:300]!r}") from None
+    if found.ndim != 2:
+        raise ValueError(f"not a row of probabilities for each of {count} documents: {answer[:300]!r}")
+    return found

@@ -126,7 +126,7 @@ def _report_sampling(config: Config, kept: Sequence[Record], report: Report) -> 
              weight[name] / total] for name, count in number.most_common()]  # fmt: skip
     headings = ["class", "documents", "its weight", "mean weight", "share of documents", "share of samples"]
     report.table("What sampling makes of the classes", headings, rows)
-    report.bars("Share of samples by class", {str(row[0]): float(row[5]) for row in rows}, "share")
+    report.bars("Share of samples by class", {name: weight[name] / total for name, _ in number.most_common()}, "share")
 
 
 def _kept(outputs: Outputs) -> Iterator[Record]:

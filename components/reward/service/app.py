@@ -1,11 +1,11 @@
 """The HTTP interface of a judge.
 
-POST /v1/verdicts   judge a batch; one JSON line per item, as it is decided
-GET  /v1/about      what this judge is and takes
-GET  /healthz       the process answers
-GET  /readyz        work is accepted: the sandbox's self-test has reached the configured level
-GET  /metrics       for Prometheus
-GET  /openapi.json  all of this, as OpenAPI
+    POST /v1/verdicts   judge a batch; one JSON line per item, as it is decided
+    GET  /v1/about      what this judge is and takes
+    GET  /healthz       the process answers
+    GET  /readyz        work is accepted: the sandbox's self-test has reached the configured level
+    GET  /metrics       for Prometheus
+    GET  /openapi.json  all of this, as OpenAPI
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from components.reward.service.metrics import Metrics
 from components.reward.service.rules import rules, rules_digest
 from components.reward.service.schema import About, Batch, CodeItem, Refusal, Status
 
-HEARTBEAT_S = 5.0  # an empty line when nothing else is to be said, so that both sides notice a lost peer
+HEARTBEAT_S = 5.0             # an empty line when nothing else is to be said, so that both sides notice a lost peer
 _STARTING_AGAIN_S = 5
 _SUBMIT = "/v1/verdicts"
 
@@ -58,7 +58,7 @@ class JudgeService:
             SandboxError: this machine grants no sandbox of the minimum level; says what to change.
             RuntimeError: formulas cannot be compared.
         """
-        sandbox = self.judge.sandbox_pool()  # its self-test runs here
+        sandbox = self.judge.sandbox_pool()          # its self-test runs here
         verdict = self.judge.compare("x+1", "\\boxed{1+x}").result()
         if verdict.kind != "correct":
             raise RuntimeError(f"comparing formulas does not work here: x+1 and 1+x gave {verdict.kind}")
@@ -80,13 +80,8 @@ class JudgeService:
 
     def about(self) -> About:
         return About(
-            level=self.level,
-            reports=self.reports,
-            slots=self.config.slots,
-            math_workers=self.config.math_workers,
-            batch_items=self.config.batch_items,
-            request_bytes=self.config.request_mb << 20,
-            rules=rules(),
+            level=self.level, reports=self.reports, slots=self.config.slots, math_workers=self.config.math_workers,
+            batch_items=self.config.batch_items, request_bytes=self.config.request_mb << 20, rules=rules(),
             rules_digest=rules_digest(),
         )
 
@@ -112,15 +107,12 @@ class Admission:
         async def bounded_receive() -> Any:
             nonlocal arrived, complete
             if complete:
-                return await receive()  # the client going away
+                return await receive()               # the client going away
             try:
                 message = await asyncio.wait_for(receive(), deadline - time.monotonic())
             except TimeoutError:
-                raise HTTPException(
-                    408,
-                    f"request: did not arrive whole within {config.request_s:g} s (request_s)",
-                    {"Connection": "close"},
-                ) from None
+                raise HTTPException(408, f"request: did not arrive whole within {config.request_s:g} s "
+                                    "(request_s)", {"Connection": "close"}) from None
             arrived += len(message.get("body", b""))
             if arrived > most:
                 raise HTTPException(413, _too_large(arrived, most), {"Connection": "close"})
@@ -142,11 +134,8 @@ class Admission:
         if length > config.request_mb << 20:
             return _refuse(413, [_too_large(length, config.request_mb << 20)])
         if service.request_bytes + length > config.queue_mb << 20:
-            return _refuse(
-                429,
-                ["judge: too many bytes of requests are waiting for verdicts (queue_mb)"],
-                service.dispatcher.retry_after_s(),
-            )
+            return _refuse(429, ["judge: too many bytes of requests are waiting for verdicts (queue_mb)"],
+                           service.dispatcher.retry_after_s())
         return None
 
 
@@ -161,13 +150,10 @@ def _refuse(status: int, errors: list[str], retry_after_s: int | None = None) ->
 
 def _refusals(*codes: int) -> dict[int | str, dict[str, Any]]:
     texts = {
-        400: "the body cannot be read",
-        408: "the request took too long to arrive",
-        409: "the client expects other rules than this judge's",
-        413: "the request is too large",
+        400: "the body cannot be read", 408: "the request took too long to arrive",
+        409: "the client expects other rules than this judge's", 413: "the request is too large",
         422: "a field is wrong: each error begins with the field's path",
-        429: "no room: try again after Retry-After",
-        503: "starting or draining: try again after Retry-After",
+        429: "no room: try again after Retry-After", 503: "starting or draining: try again after Retry-After",
     }
     again = {"Retry-After": {"description": "seconds", "schema": {"type": "integer"}}}
     return {
@@ -176,33 +162,25 @@ def _refusals(*codes: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-_LINES = {
-    "description": "JSON lines, one `Outcome` per item in the order they are decided, and empty lines to keep "
-    "the connection alive. A reply that ends before every item has its line was cut off.",
-    "content": {"application/x-ndjson": {"schema": {"$ref": "#/components/schemas/Outcome"}}},
-}
+_LINES = {"description": "JSON lines, one `Outcome` per item in the order they are decided, and empty lines to keep "
+                         "the connection alive. A reply that ends before every item has its line was cut off.",
+          "content": {"application/x-ndjson": {"schema": {"$ref": "#/components/schemas/Outcome"}}}}
 
 
 def make_app(service: JudgeService) -> FastAPI:
     """The application around a service."""
     app = FastAPI(
-        title="MiMo judge",
-        version=rules_digest(),
-        docs_url=None,
-        redoc_url=None,  # those pages load from elsewhere
+        title="MiMo judge", version=rules_digest(), docs_url=None, redoc_url=None,   # those pages load from elsewhere
         description="Verdicts on mathematical answers and on programs nobody trusts.",
     )
     app.add_middleware(Admission, service=service)
 
-    @app.post(
-        _SUBMIT,
-        response_class=StreamingResponse,
-        responses={200: _LINES, **_refusals(400, 408, 409, 413, 422, 429, 503)},
-    )
+    @app.post(_SUBMIT, response_class=StreamingResponse,
+              responses={200: _LINES, **_refusals(400, 408, 409, 413, 422, 429, 503)})
     async def judge_batch(batch: Batch) -> StreamingResponse:
         """Judge a batch of items. Accepted or refused as a whole; what is accepted is answered, one line an item."""
         _check(batch, service.config)
-        if service.draining:  # since this request was let in
+        if service.draining:                             # since this request was let in
             raise HTTPException(503, "judge: draining, no new work is accepted here", _again(_STARTING_AGAIN_S))
         try:
             work = service.dispatcher.accept(batch.items, batch.priority)
@@ -226,13 +204,10 @@ def make_app(service: JudgeService) -> FastAPI:
     async def ready(response: Response) -> Status:
         """Whether work is accepted: the sandbox's self-test has reached the configured level, and no drain began."""
         response.status_code = 200 if service.status == "ready" else 503
-        return Status(status=service.status)  # type: ignore[arg-type]
+        return Status(status=service.status)             # type: ignore[arg-type]
 
-    @app.get(
-        "/metrics",
-        response_class=Response,
-        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
-    )
+    @app.get("/metrics", response_class=Response,
+             responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}})
     async def metrics() -> Response:
         """For Prometheus."""
         return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)

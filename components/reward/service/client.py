@@ -33,12 +33,12 @@ from components.reward import code, math
 from components.reward.sandbox import Limits
 from components.reward.service.rules import rules, rules_digest
 
-_REQUESTS = 64  # at the same time
+_REQUESTS = 64                # at the same time
 _BATCH_BYTES = 4 << 20
-_TRIES = 4  # of an item whose reply broke off, or which could not be judged
+_TRIES = 4                    # of an item whose reply broke off, or which could not be judged
 _GATHER_S = 0.002
 _LONGEST_PAUSE_S = 5.0
-_TIMEOUT = httpx.Timeout(30.0, connect=5.0, pool=None)  # the judge sends something every 5 seconds
+_TIMEOUT = httpx.Timeout(30.0, connect=5.0, pool=None)       # the judge sends something every 5 seconds
 _MATH_KINDS, _TEST_KINDS = frozenset(get_args(math.Kind)), frozenset(get_args(code.TestKind))
 _INFRASTRUCTURE: dict[str, Any] = {"kind": "infrastructure"}
 _log = logging.getLogger(__name__)
@@ -55,10 +55,10 @@ class _BrokenReplyError(Exception):
 @dataclass
 class _Item:
     body: bytes
-    read: Callable[[dict[str, Any]], Any]  # an outcome -> a verdict; raises _BrokenReplyError if it is none
+    read: Callable[[dict[str, Any]], Any]     # an outcome -> a verdict; raises _BrokenReplyError if it is none
     future: Future[Any] = field(default_factory=Future)
     tries: int = 0
-    alone: bool = False  # the batch it was in was refused
+    alone: bool = False                       # the batch it was in was refused
 
 
 class JudgeClient:
@@ -84,9 +84,8 @@ class JudgeClient:
         self._closed = False
         self._loop = asyncio.new_event_loop()
         self._wake, self._room = asyncio.Event(), asyncio.Event()
-        self._thread = threading.Thread(
-            target=self._loop.run_until_complete, args=(self._work(),), daemon=True, name="judge-client"
-        )
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._work(),), daemon=True,
+                                        name="judge-client")
         self._thread.start()
 
     def compare(self, gold: str, completion: str) -> Future[math.Verdict]:
@@ -98,9 +97,7 @@ class JudgeClient:
         """The verdict on `program`, later."""
         granted = asdict(limits)
         body = {
-            "kind": "code",
-            "program": program,
-            "problem": problem.model_dump(exclude={"golden"}),
+            "kind": "code", "program": program, "problem": problem.model_dump(exclude={"golden"}),
             "limits": {name: granted[name] for name in ("cpu_s", "wall_s", "memory_bytes", "output_bytes")},
         }
         tests = len(problem.tests)
@@ -119,12 +116,10 @@ class JudgeClient:
             raise RuntimeError("the judge's client is closed")
         item.future.set_running_or_notify_cancel()
         if len(item.body) + 256 > self._request_bytes:
-            item.future.set_exception(
-                JudgeError(
-                    f"an item of {len(item.body)} bytes is more than the judge at {self._url} takes in one request "
-                    f"({self._request_bytes}): start it with a larger request_mb"
-                )
-            )
+            item.future.set_exception(JudgeError(
+                f"an item of {len(item.body)} bytes is more than the judge at {self._url} takes in one request "
+                f"({self._request_bytes}): start it with a larger request_mb"
+            ))
             return item.future
         self._waiting.append(item)
         self._loop.call_soon_threadsafe(self._wake.set)
@@ -161,11 +156,8 @@ class JudgeClient:
 
     def _check_rules(self, about: dict[str, Any]) -> None:
         ours, theirs = rules(), about["rules"]
-        differing = [
-            f"{name} here {ours.get(name)}, there {theirs.get(name)}"
-            for name in sorted({*ours, *theirs})
-            if ours.get(name) != theirs.get(name)
-        ]
+        differing = [f"{name} here {ours.get(name)}, there {theirs.get(name)}"
+                     for name in sorted({*ours, *theirs}) if ours.get(name) != theirs.get(name)]
         if differing:
             raise JudgeError(
                 f"the judge at {self._url} judges by other rules than this code, so results would depend on where they "
@@ -184,7 +176,7 @@ class JudgeClient:
                     if self._closed and not running:
                         return
                     self._wake.clear()
-                    if not self._waiting:  # nothing came between the two lines above
+                    if not self._waiting:            # nothing came between the two lines above
                         await self._wake.wait()
                     continue
                 await asyncio.sleep(_GATHER_S)
@@ -224,9 +216,8 @@ class JudgeClient:
         body = head.encode() + b",".join(item.body for item in batch) + b"]}"
         began = False
         try:
-            async with http.stream(
-                "POST", f"{self._url}/v1/verdicts", content=body, headers={"Content-Type": "application/json"}
-            ) as response:
+            async with http.stream("POST", f"{self._url}/v1/verdicts", content=body,
+                                   headers={"Content-Type": "application/json"}) as response:
                 if response.status_code == 200:
                     began = True
                     async for line in response.aiter_lines():
@@ -241,7 +232,7 @@ class JudgeClient:
                     await self._refused(response, list(left.values()))
         except (httpx.TransportError, _BrokenReplyError) as error:
             self._broken(error, list(left.values()), began)
-        except Exception as error:  # a bug of ours must reach those who wait
+        except Exception as error:                   # a bug of ours must reach those who wait
             for item in left.values():
                 item.future.set_exception(error)
 
@@ -269,7 +260,7 @@ class JudgeClient:
             self._lost(f"it answers {status}: {text[:200]}", items, _seconds(response))
         elif status in (400, 413, 422) and len(items) > 1:
             self._alive()
-            for item in items:  # only one of them need be wrong
+            for item in items:                       # only one of them need be wrong
                 item.alone = True
             self._waiting.extendleft(reversed(items))
         else:

@@ -23,10 +23,8 @@ class _HelpWithKeys(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
         from components.reward.service.config import ServiceConfig
 
-        rows = [
-            (name, field.get_default(call_default_factory=True), field.description)
-            for name, field in ServiceConfig.model_fields.items()
-        ]
+        rows = [(name, field.get_default(call_default_factory=True), field.description)
+                for name, field in ServiceConfig.model_fields.items()]
         keys = "\n".join(f"  {name:<14}{default!s:<10}{text}" for name, default, text in rows)
         parser.epilog = f"keys of --set, their defaults here, and what they bound:\n{keys}\n\n{DETAILS}"
         parser.print_help()
@@ -38,14 +36,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-h", "--help", action=_HelpWithKeys, nargs=0, help="show this help and the keys of --set")
     parser.add_argument("--host", default="127.0.0.1", help="address, 0.0.0.0 for all (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8300, help="0: any free one (default: %(default)s)")
-    parser.add_argument(
-        "--set",
-        dest="overrides",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="one value of the server's config; may be repeated",
-    )
+    parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE",
+                        help="one value of the server's config; may be repeated")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -74,9 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from components.config import ConfigError
 
     parser = argparse.ArgumentParser(
-        "python -m components.reward.service",
-        description=SUMMARY,
-        add_help=False,
+        "python -m components.reward.service", description=SUMMARY, add_help=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_options(parser)

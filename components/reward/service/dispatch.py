@@ -40,9 +40,9 @@ class _Ticket:
 
     rank: tuple[int, int]
     index: int = field(compare=False)
-    item: MathItem | CodeItem | None = field(compare=False)  # None: it is being judged, or abandoned
+    item: MathItem | CodeItem | None = field(compare=False)     # None: it is being judged, or abandoned
     work: Accepted = field(compare=False)
-    open: bool = field(default=True, compare=False)  # neither answered nor abandoned
+    open: bool = field(default=True, compare=False)             # neither answered nor abandoned
 
 
 class Accepted:
@@ -69,10 +69,10 @@ class Accepted:
 
 class _Lane:
     def __init__(self, name: str, workers: int) -> None:
-        self.name, self.ahead = name, 2 * workers  # one to work on, one at hand
+        self.name, self.ahead = name, 2 * workers    # one to work on, one at hand
         self.waiting: list[_Ticket] = []
         self.running = 0
-        self.seconds = 0.05  # that a verdict takes here, by recent ones
+        self.seconds = 0.05                          # that a verdict takes here, by recent ones
 
     def backlog_s(self) -> float:
         return (len(self.waiting) + self.running) * self.seconds / self.ahead
@@ -85,7 +85,7 @@ class Dispatcher:
         self._judge, self._bound, self._metrics = judge, config.queue_items, metrics
         self._lanes = {"math": _Lane("math", config.math_workers), "code": _Lane("code", config.slots)}
         self._serial = 0
-        self.pending = 0  # accepted, and neither answered nor abandoned
+        self.pending = 0                             # accepted, and neither answered nor abandoned
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -116,7 +116,7 @@ class Dispatcher:
             if ticket.open:
                 ticket.open = False
                 self._metrics.abandoned.inc()
-                if ticket.item is not None:  # still waiting: the lane drops it when it comes up
+                if ticket.item is not None:          # still waiting: the lane drops it when it comes up
                     self._metrics.queued.labels(ticket.item.kind).dec()
                     ticket.item = None
                 self._leave()
@@ -150,15 +150,16 @@ class Dispatcher:
         loop, started = asyncio.get_running_loop(), time.monotonic()
         try:
             verdict: Future[Any] = (
-                self._judge.compare(item.gold, item.completion)
-                if isinstance(item, MathItem)
+                self._judge.compare(item.gold, item.completion) if isinstance(item, MathItem)
                 else self._judge.run(item.program, item.problem, item.limits.limits())
             )
         except Exception as error:
             verdict = Future()
             verdict.set_exception(error)
         # call_soon: a verdict that is known already must not end in here, or a full queue of them would recurse
-        verdict.add_done_callback(lambda done: loop.call_soon_threadsafe(self._finish, lane, ticket, done, started))
+        verdict.add_done_callback(
+            lambda done: loop.call_soon_threadsafe(self._finish, lane, ticket, done, started)
+        )
 
     def _finish(self, lane: _Lane, ticket: _Ticket, done: Future[Any], started: float) -> None:
         seconds = time.monotonic() - started
@@ -179,7 +180,7 @@ class Dispatcher:
 
 def _outcome(index: int, done: Future[Any]) -> Outcome:
     error = done.exception()
-    if error is not None:  # a bug of ours says nothing about the completion
+    if error is not None:                            # a bug of ours says nothing about the completion
         _log.error("a verdict failed", exc_info=error)
         return Outcome(index=index, kind="infrastructure")
     verdict: math.Verdict | code.CodeVerdict = done.result()

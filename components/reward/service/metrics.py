@@ -26,18 +26,12 @@ class Metrics:
             "mimo_judge_request_bytes", "of requests accepted and not yet answered", registry=registry
         )
         self.waited = Histogram(
-            "mimo_judge_wait_seconds",
-            "from acceptance until judging starts",
-            ["problem"],
-            buckets=_SECONDS,
-            registry=registry,
+            "mimo_judge_wait_seconds", "from acceptance until judging starts", ["problem"],
+            buckets=_SECONDS, registry=registry,
         )
         self.judged = Histogram(
-            "mimo_judge_verdict_seconds",
-            "from the start of judging to the verdict",
-            ["problem"],
-            buckets=_SECONDS,
-            registry=registry,
+            "mimo_judge_verdict_seconds", "from the start of judging to the verdict", ["problem"],
+            buckets=_SECONDS, registry=registry,
         )
         self.ready = Gauge("mimo_judge_ready", "1 when work is accepted", registry=registry)
         self.slots = Gauge("mimo_judge_slots", "programs that can run at the same time", ["level"], registry=registry)

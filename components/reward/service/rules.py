@@ -16,7 +16,7 @@ from components.config import digest
 
 LIBRARIES = ("math-verify", "latex2sympy2-extended", "sympy")
 _ROOM = Path(__file__).resolve().parent.parent
-_CALLERS = {"config.py", "judges.py", "rewards.py"}  # they choose and pay verdicts, they give none
+_CALLERS = {"config.py", "judges.py", "rewards.py"}          # they choose and pay verdicts, they give none
 
 
 @lru_cache

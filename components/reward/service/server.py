@@ -1,7 +1,7 @@
 """The judge's process: starts the application and the pools, drains on SIGTERM.
 
-mimo judge serve --port 8300 --set slots=8
-python -m components.reward.service --port 8300          the same, in an image without the command line
+    mimo judge serve --port 8300 --set slots=8
+    python -m components.reward.service --port 8300          the same, in an image without the command line
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from components.reward.service.app import JudgeService, make_app
 from components.reward.service.config import ServiceConfig
 
 _log = logging.getLogger(__name__)
-_DESCRIPTORS = 1 << 16  # as many connections as the machine allows; the sandbox closes this many in its children
+_DESCRIPTORS = 1 << 16        # as many connections as the machine allows; the sandbox closes this many in its children
 
 
 def serve(config: ServiceConfig, host: str, port: int) -> int:
@@ -76,21 +76,10 @@ class _Server(uvicorn.Server):
 
 async def _serve(config: ServiceConfig, listener: socket.socket) -> int:
     service = JudgeService(config)
-    server = _Server(
-        uvicorn.Config(
-            make_app(service),
-            log_config=None,
-            access_log=False,
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            backlog=4096,
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=5,
-            server_header=False,
-        ),
-        service,
-    )
+    server = _Server(uvicorn.Config(
+        make_app(service), log_config=None, access_log=False, http="httptools", ws="none", lifespan="off", backlog=4096,
+        timeout_keep_alive=75, timeout_graceful_shutdown=5, server_header=False,
+    ), service)
     failures: list[BaseException] = []
     started = threading.Thread(target=_start_pools, args=(service, server, failures), daemon=True)
     life = asyncio.create_task(_until_drained(service, server, started))
@@ -106,7 +95,7 @@ async def _serve(config: ServiceConfig, listener: socket.socket) -> int:
         if unanswered:
             _log.error("ended with %d items unanswered; their clients ask again elsewhere", unanswered)
         sys.stderr.flush()
-        os._exit(1)  # the pools' threads are busy; their processes end with this one
+        os._exit(1)                                  # the pools' threads are busy; their processes end with this one
     service.judge.close()
     return 1 if failures else 0
 
@@ -118,12 +107,8 @@ def _start_pools(service: JudgeService, server: _Server, failures: list[BaseExce
         failures.append(error)
         server.loop.call_soon_threadsafe(server.stop.set)
         return
-    _log.info(
-        "ready: sandbox level %s, %d slots, %d math workers",
-        service.level,
-        service.config.slots,
-        service.config.math_workers,
-    )
+    _log.info("ready: sandbox level %s, %d slots, %d math workers", service.level, service.config.slots,
+              service.config.math_workers)
     for level, report in service.reports.items():
         _log.info("sandbox level %s: %s", level, report)
 
