@@ -101,7 +101,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--programs", type=int, default=10_000)
     arguments.add_argument("--corpus", type=int, default=1_000)
-    arguments.add_argument("--out", type=Path)
+    arguments.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     options = arguments.parse_args()
     rows, kept = endurance(options.programs)
     table, same = same_verdicts(options.corpus)
@@ -133,8 +133,7 @@ def main() -> None:
         *table,
     ]
     print("\n".join(lines))
-    if options.out:
-        options.out.write_text("\n".join(lines) + "\n")
+    options.out.write_text("\n".join(lines) + "\n")
     sys.exit(not (kept and same))
 
 

@@ -161,3 +161,8 @@ def test_the_compiler_is_no_way_in(name: str, pool: SandboxPool, world: World) -
 
 def test_there_are_enough_attacks() -> None:
     assert len(PROGRAMS) >= 30
+
+
+def test_the_threat_model_names_every_attack() -> None:
+    readme = (Path(components.reward.__file__).parent / "README.md").read_text()
+    assert [path.stem for path in PROGRAMS if f"`{path.stem}`" not in readme] == []
