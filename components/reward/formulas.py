@@ -10,7 +10,7 @@ policy finds that. The rule, decided on the parsed, unevaluated trees of both:
    fractions, decimals, percentages, mixed numbers, `3\\times 10^5`; nor do roots, powers, `e^2`, unions of intervals.
 2. Where the expected answer's numbers are numerals (42, 1/2, 0.5, 3\\%), the answer's numbers are numerals or powers of
    numerals: `\\sqrt{1764}` and `\\log_2 8` are tasks.
-3. `name = 42` is 42; `2x = 42` is a task.
+3. `name = 42` is 42; `2x = 42` is a task. So is what holds names the expected answer does not: `42x/x`.
 4. Numbers are exact: 0.333333 is not 1/3, also inside sets and formulas. A percent sign may be left out or added, like
    any other unit.
 
@@ -89,8 +89,12 @@ def _compare(gold: str, answer: str) -> str:
         return "wrong"
     if not _operations(Formula(given, formula.evaluated)) <= expected.operations or _other_base(gold, answer):
         return "wrong"
+    if isinstance(given, Expr) and not given.is_Symbol and isinstance(truth, Expr) and (
+        not _symbols(given) <= _symbols(truth)
+    ):
+        return "wrong"                       # 42x/x; a text is one symbol, which math-verify compares as a text
     given = given.doit() if isinstance(given, MatrixExpr) else given  # half a matrix is a matrix
-    if expected.numeric and not all(_numeral(leaf) is not None or leaf.free_symbols for leaf in _leaves(given)):
+    if expected.numeric and not all(_numeral(leaf) is not None or leaf.is_Symbol for leaf in _leaves(given)):
         return "wrong"
     if isinstance(given, _COLLECTIONS) != isinstance(truth, _COLLECTIONS) and not (
         _is_relation(given) or _is_relation(truth)
@@ -165,6 +169,10 @@ def _leaves(tree: Any) -> list[Any]:
     return [tree]
 
 
+def _symbols(tree: Any) -> set[str]:
+    return {symbol.name for symbol in tree.free_symbols}
+
+
 def _is_relation(tree: Any) -> bool:
     return isinstance(tree, Relational) or (isinstance(tree, And) and all(map(_is_relation, tree.args)))
 
@@ -175,6 +183,8 @@ def _answer_side(tree: Any) -> Any:
     if not isinstance(last, sympy.Equality):
         return None
     left = last.lhs
+    if last.rhs.is_Symbol and not left.free_symbols:
+        return left
     named = isinstance(left, AppliedUndef) or not left.free_symbols or not left.atoms(Number)
     return last.rhs if named else None
 

@@ -23,7 +23,9 @@ from components.reward.math import MathPool, Verdict, last_box, quick_verdict, v
 CORRECT = r"""
 42 ⇒ 42 | 42.0 | +42 | 042 | 42. | $42$ | {42} | \boxed{42} | \frac{84}{2} | \dfrac{84}{2} | 84/2 | 42\text{ cm}
 42 ⇒ x = 42 | 42\ \mathrm{m} | 42^\circ | \mathbf{42} | \left. 42 \right. | 4\!2 | (42) | 6\times 7=42
-42 ⇒ 42\text{ apples}
+42 ⇒ 42\text{ apples} | 42 = x | \text{42}
+x_1=1,x_2=2 ⇒ x_1=1, x_2=2 | 1,2
+(1,2) ⇒ x=1,y=2
 \boxed{42} ⇒ 42 | 42.0
 -42 ⇒ -42 | -42.0 | --(-42)
 0 ⇒ -0 | 0.0
@@ -78,6 +80,9 @@ WRONG = r"""
 42 ⇒ 43 | -42 | 4.2 | 42.0000001 | x | forty-two | \text{answer} | 42!
 42 ⇒ \sum_{i=1}^{6}7 | \int_0^{42}1\,dx | \prod_{i=1}^{1}42 | \lim_{x\to 42}x
 42 ⇒ 6\times 7 | 6 \cdot 7 | 6*7 | 41+1 | 50-8 | 2\cdot 3\cdot 7 | \frac{6\times 14}{2} | \frac{41+1}{1} | x = 6\times 7
+42 ⇒ \frac{42x}{x} | x-x+42 | 42+0x | 42\cos^2 x+42\sin^2 x | x^2=42 | 6=42 x
+2\sqrt{3} ⇒ \frac{2\sqrt{3}x}{x} | 2x\sqrt3
+x^2+x ⇒ \frac{x^2y+xy}{y}
 42 ⇒ 2x = 42 | e^{\ln 42} | \operatorname{lcm}(6,7,14) | \log_{2}(2^{42}) | 84\sin 30 | 4 2 | 42_7x
 \frac{\sqrt{3}}{2} ⇒ \sin\frac{\pi}{3} | \cos\frac{\pi}{6} | \sin 60^\circ
 \frac{\pi}{6} ⇒ \arcsin\frac12 | \arctan\frac{1}{\sqrt3}
@@ -135,10 +140,20 @@ def pool() -> Iterator[MathPool]:
         yield pool
 
 
+def verdicts(pool: MathPool, pairs: list[tuple[str, str]]) -> list[str]:
+    """What the pool says; asked again where a busy machine gave a worker no CPU."""
+    found = [verdict.kind for verdict in pool.verify_many(pairs)]
+    for _ in range(5):
+        starved = [index for index, kind in enumerate(found) if kind == "infrastructure"]
+        for index in starved:
+            found[index] = pool.submit(*pairs[index]).result().kind
+    return found
+
+
 def test_hand_made_pairs(pool: MathPool) -> None:
     assert len(CASES) >= 100
-    verdicts = pool.verify_many([(gold, f"so it is \\boxed{{{answer}}} indeed") for gold, answer, _ in CASES])
-    wrong = [(*case, verdict.kind) for case, verdict in zip(CASES, verdicts, strict=True) if verdict.kind != case[2]]
+    kinds = verdicts(pool, [(gold, f"so it is \\boxed{{{answer}}} indeed") for gold, answer, _ in CASES])
+    wrong = [(*case, kind) for case, kind in zip(CASES, kinds, strict=True) if kind != case[2]]
     assert not wrong
 
 
