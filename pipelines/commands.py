@@ -160,9 +160,10 @@ def describe_stage(name: str) -> int:
     console.print(table)
     inputs = "".join(f" --input {key}=DIR" for key, kind in stage.inputs.items() if not kind.endswith("?"))
     console.print(f"examples:\n  mimo stage {name}{inputs}\n", soft_wrap=True, end="")
-    if stage.inputs:
+    if node.inputs:
         console.print(f"  mimo stage {name} --run latest          inputs from the last run")
-    console.print(f"  mimo rerun --run latest --stage {name}  the same, as part of a run")
+    if node.name in NODES:
+        console.print(f"  mimo rerun --run latest --stage {name}  the same, as part of a run")
     return 0
 
 

@@ -251,6 +251,30 @@ def _inputs(folder: Path, count: int) -> dict[str, str]:
     return {name: str(folder / name) for name in ("documents", "problems")}
 
 
+def test_of_several_answers_the_right_whole_and_different_are_kept_and_all_are_paid_for(tmp_path):
+    count = 5
+    with Server(lambda prompt: ["ok", "wrong", "ok", "cut"]) as server:
+        endpoint = {"url": server.url, "model": "m", "concurrency": 1, "prices": {"completion": 1e6}}
+        problems = {"conversations": count, "attempts": 4, "keep": 2}
+        config = {"teacher": "endpoint", "endpoint": endpoint, "problems": problems}
+        result = execute("synthesis", config, _inputs(tmp_path / "inputs", count), tmp_path / "store")
+    totals = open_artifact(result.output("conversations")).manifest.totals
+    rejected = {name: value for name, value in totals.items() if name.startswith("rejected_")}
+    assert rejected == dict.fromkeys(("rejected_wrong", "rejected_near_duplicate", "rejected_truncated"), count)
+    assert totals["kept"] == count and result.metrics["total_generations"] == 4 * count
+    assert result.metrics["total_cost"] == 11 * 4 * count
+
+
+def test_waits_grow_to_a_bound_and_never_fall_into_step(tmp_path):
+    async def waits() -> list[list[float]]:
+        async with open_endpoint(Endpoint(url="http://127.0.0.1:9/v1", model="m", first_wait_s=2.0)) as client:
+            return [[client._wait(attempt) for _ in range(200)] for attempt in range(12)]
+
+    for attempt, row in enumerate(asyncio.run(waits())):
+        mean = min(60.0, 2.0 * 2**attempt)
+        assert mean / 2 <= min(row) < 0.6 * mean and 1.4 * mean < max(row) <= 1.5 * mean
+
+
 def _faults(prompt: str) -> list[str]:
     """By the number asked for: mostly fine, some slow to succeed, some cut off, some wrong, some refused."""
     number = int(prompt.split(" ")[2])

@@ -57,7 +57,9 @@ class ModelTagger(StageConfig):
 class Rules(StageConfig):
     """Heuristics on prose: they see no formulas, code, tables and headings, and pages of little else pass."""
 
-    minimum_words: int = Field(default=30, ge=0, description="least words, those in code and a formula as one included")
+    minimum_words: int = Field(
+        default=30, ge=0, description="least words; 8 characters are one on pages that protected_share names"
+    )
     prose_words: int = Field(default=50, ge=1, description="words of prose from which the rules below apply")
     protected_share: float = Field(
         default=0.1, ge=0, le=1, description="share of formulas or of code from which only minimum_words applies"

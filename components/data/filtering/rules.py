@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from components.data.filtering.config import Rules
 from components.data.filtering.masking import CODE, FORMULA, Masked, prose_lines
 
+CHARACTERS_A_WORD = 8   # of formulas and code, with the space after it
 _LETTER = re.compile(r"[^\W\d_]")
 _SENTENCE_END = re.compile(r"[.!?。！？…][\"'”’)\]*_⟧]*(?:\s|$)|[:;]$")
 
@@ -43,15 +44,20 @@ def measure(text: str, masked: Masked, rules: Rules) -> list[Measure]:
         text: the whole Markdown.
         masked: the same without formulas and code.
     """
-    found = [Measure("too_short", float(len(text.split())), float(rules.minimum_words), True)]
-    if is_protected(masked.math, masked.code, rules):
+    words_in_all = len(text.split())
+    protected = is_protected(masked.math, masked.code, rules)
+    if protected:   # a displayed formula is one word by its spaces, and may be a step of a derivation
+        words_in_all = max(words_in_all, len(text) // CHARACTERS_A_WORD)
+    found = [Measure("too_short", float(words_in_all), float(rules.minimum_words), True)]
+    if protected:
         return found
     lines = prose_lines(masked)
     words = [line.split() for line in lines]
     total = sum(map(len, words))
     if total < rules.prose_words:
         return found
-    letters = sum(1 for line in words for word in line if word.isalpha() or _LETTER.search(word))
+    others = [word for line in words for word in line if not word.isalpha()]
+    letters = total - len(others) + sum(1 for word in others if _LETTER.search(word))
     sentences = sum(len(line) for line, row in zip(words, lines, strict=True) if _SENTENCE_END.search(row))
     # two lines that differ in their formulas only are the same once these are masked
     counts = Counter(line for line in lines if FORMULA not in line and CODE not in line)
