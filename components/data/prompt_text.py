@@ -105,7 +105,7 @@ _TOKENS = re.compile(
     r"|(?P<open>[(\[{|])|(?P<close>[)\]}|])|(?P<between>[.,;:?!\"”“…]|\n\s*\n)",
     re.MULTILINE,
 )
-_OPERAND = re.compile(rf"[\s$(\[{{|+−-]*(?:\d|[^\W\d_](?![^\W\d_])|(?:{'|'.join(_SPOKEN)})(?![^\W\d_]))")
+_OPERAND = re.compile(rf"(?:[\s$(\[{{|+−-]|\n[ \t]*>)*(?:\d|[^\W\d_](?![^\W\d_])|(?:{'|'.join(_SPOKEN)})(?![^\W\d_]))")
 _OPERAND_AT_ONCE = re.compile(r"[$(\[{|]*(?:\d|[^\W\d_](?![^\W\d_]))")
 
 

@@ -103,6 +103,7 @@ SAME = [
     ("Add 1,250 and 40 to the first term", "Add 1 – 250 and 40 to the first term"),
     ("Take $\\sqrt{2} = -y$ as given and go on", "take √2 = −y as given and\ngo on"),
     ("Say for which $x$ $2x - 1 > 0$ holds", "> say for which x 2x\n> - 1\n> 0 holds"),
+    ("Say for which $x$ $2x - 1 > 0$ holds", "> say for which x 2x -\n> 1 >\n> 0 holds"),
     ("Sum up a\n+ b\n- c\n+ d for all letters", "Sum up a + b - c + d for all letters"),
 ]
 OTHER = [

@@ -17,3 +17,4 @@ class Config(StageConfig):
     urls: bool = Field(default=True, description="also drop documents whose normalised URLs are equal")
     workers: int = execution(2, "processes", ge=1)
     memory_mb: int = execution(1024, "memory for rows in each process; what needs more goes through files", ge=1)
+    ray: str = execution("", "address of a Ray cluster that does the work instead; `auto` on one of its machines")

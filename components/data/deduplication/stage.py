@@ -27,6 +27,7 @@ from components.data.documents import (
     run_parallel,
     write_parquet,
 )
+from components.data.ray_jobs import run_on_ray
 from components.runner import Outputs
 
 SAMPLES = 6
@@ -41,7 +42,7 @@ def run(config: Config, inputs: dict[str, Artifact], outputs: Outputs) -> None:
     sources = inputs["documents"].paths()
     older = Index.open(inputs["index"], config) if "index" in inputs else None
     signed = Plan(outputs.work, outputs.directory("index"), config, (), older)
-    execute = partial(_execute, workers=config.workers)
+    execute = partial(_execute, config=config)
     jobs = outputs.share(list(enumerate(sources)))
     for done, _ in enumerate(execute(partial(_sign, plan=signed), jobs), 1):
         outputs.progress.update(SIGNING * done, len(jobs), f"signatures: shard {done} of {len(jobs)}")
@@ -61,8 +62,11 @@ def run(config: Config, inputs: dict[str, Artifact], outputs: Outputs) -> None:
     _report(plan, sizes, stats, sources, outputs)
 
 
-def _execute(function: Any, jobs: Any, workers: int) -> Iterator[Any]:
-    return run_parallel(function, list(jobs), workers)
+def _execute(function: Any, jobs: Any, config: Config) -> Iterator[Any]:
+    """Every job once, by processes here or on a Ray cluster."""
+    if config.ray and len(jobs) > 1:
+        return run_on_ray(function, list(jobs), config.ray)
+    return run_parallel(function, list(jobs), config.workers)
 
 
 def _sign(job: tuple[int, Path], *, plan: Plan) -> None:
