@@ -46,7 +46,10 @@ class PageWorker:
             self._process = None
 
     def extract(self, html: bytes, url: str = "", content_type: str = "") -> Answer:
-        """{"document": …} with the fields of `Extraction` and `Survival`, or {"reason": …, "detail": …}."""
+        """{"document": …} with the fields of `Extraction` and `Survival`, or {"reason": …, "detail": …}.
+
+        `seconds` is the CPU time it took; it is not there when the child died.
+        """
         process = self._process or self._start()
         header = json.dumps({"url": url, "content_type": content_type, "bytes": len(html)}).encode()
         sent = _send(process, struct.pack(">Q", len(header)) + header + html, self.seconds * WALL_FACTOR)
@@ -122,7 +125,10 @@ def _serve(seconds: float, megabytes: int) -> None:
         used = resource.getrusage(resource.RUSAGE_SELF)
         limit = math.ceil(used.ru_utime + used.ru_stime + seconds)
         resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
-        _answer(sink, _extract(source.read(header["bytes"]), header["url"], header["content_type"]))
+        answer = _extract(source.read(header["bytes"]), header["url"], header["content_type"])
+        now = resource.getrusage(resource.RUSAGE_SELF)
+        spent = now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime
+        _answer(sink, {**answer, "seconds": round(spent, 4)})
 
 
 def _extract(html: bytes, url: str, content_type: str) -> Answer:
