@@ -27,7 +27,7 @@ from components.data.extraction.encoding import decode
 from components.data.extraction.survival import measure
 from components.data.ingestion.readers import SHIPPED
 from components.data.ingestion.rows import START, Row
-from components.data.ingestion.warc import read_warc
+from components.data.ingestion.warc import Wanted, read_warc
 
 RESULTS = Path(__file__).with_suffix(".md")
 Extractor = Callable[[str], str]
@@ -108,7 +108,7 @@ def peers() -> dict[str, tuple[str, Extractor]]:
 def read_pages(folders: list[Path], most: int) -> list[str]:
     if not folders:
         with (SHIPPED / "pages.warc.gz").open("rb") as file:
-            items = [item for item, _ in read_warc(file, "sample", START, 10**7)]
+            items = [item for item, _ in read_warc(file, "sample", START, Wanted(10**7))]
         return [decode(item.html, item.content_type) for item in items if isinstance(item, Row)][:most]
     paths = sorted(path for folder in folders for path in folder.rglob("*.htm*"))
     return [decode(path.read_bytes()) for path in paths[:: max(1, len(paths) // most)][:most]]

@@ -22,11 +22,11 @@ from components.data.documents import read_documents, read_parquet
 from components.data.ingestion.config import Config
 from components.data.ingestion.readers import SHIPPED
 from components.data.ingestion.rows import START, Refused, Row
-from components.data.ingestion.warc import read_warc
+from components.data.ingestion.warc import Wanted, read_warc
 from components.runner import execute
 
 WARC = (SHIPPED / "pages.warc.gz").read_bytes()
-WHOLE = list(read_warc(io.BytesIO(WARC), "x", START, 10**7))
+WHOLE = list(read_warc(io.BytesIO(WARC), "x", START, Wanted(10**7)))
 
 
 def ingest(folder: Path, **source: Any) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -37,7 +37,7 @@ def ingest(folder: Path, **source: Any) -> tuple[list[dict[str, Any]], list[dict
     return list(read_documents(artifact)), [row for path in artifact.paths("rejected") for row in read_parquet(path)]
 
 
-Response = tuple[str, str, list[tuple[str, str]], bytes]   # URL, status, headers, body
+Response = tuple[str, str, list[tuple[str, str]], bytes]  # URL, status, headers, body
 
 
 def write_warc(path: Path, responses: list[Response], compress: bool = True) -> None:
@@ -58,7 +58,11 @@ def test_the_shipped_pages_are_whole() -> None:
     urls = [item.url for item, _ in WHOLE]
     assert len(set(urls)) == 300
     assert {url.split("/")[2] for url in urls} == {
-        "docs.sympy.org", "docs.scipy.org", "www.sqlite.org", "www.postgresql.org"}
+        "docs.sympy.org",
+        "docs.scipy.org",
+        "www.sqlite.org",
+        "www.postgresql.org",
+    }
 
 
 @settings(max_examples=60, deadline=None)
@@ -66,9 +70,9 @@ def test_the_shipped_pages_are_whole() -> None:
 def test_a_truncated_warc_gives_all_before_the_break(cut: int) -> None:
     positions = [position[0] for _, position in WHOLE]
     data = WARC[:cut]
-    found = list(read_warc(io.BytesIO(data), "cut.warc.gz", START, 10**7))
+    found = list(read_warc(io.BytesIO(data), "cut.warc.gz", START, Wanted(10**7)))
     rows = [item for item, _ in found if isinstance(item, Row)]
-    complete = sum(position <= cut for position in positions[1:])   # every page before the last one that begins
+    complete = sum(position <= cut for position in positions[1:])  # every page before the last one that begins
     assert rows == [item for item, _ in WHOLE[: len(rows)]]
     assert len(rows) >= complete
     broken = [item for item, _ in found if isinstance(item, Refused)]
@@ -80,8 +84,8 @@ def test_a_truncated_warc_gives_all_before_the_break(cut: int) -> None:
 @given(st.integers(0, 298), st.booleans())
 def test_reading_goes_on_after_any_record(index: int, plain: bool) -> None:
     data = gzip.decompress(WARC) if plain else WARC
-    positions = [position for _, position in read_warc(io.BytesIO(data), "x", START, 10**7)]
-    rest = [item for item, _ in read_warc(io.BytesIO(data), "x", positions[index], 10**7)]
+    positions = [position for _, position in read_warc(io.BytesIO(data), "x", START, Wanted(10**7))]
+    rest = [item for item, _ in read_warc(io.BytesIO(data), "x", positions[index], Wanted(10**7))]
     assert rest == [item for item, _ in WHOLE[index + 1 :]]
 
 
@@ -96,23 +100,35 @@ def test_a_truncated_file_is_reported_and_the_rest_ingested(tmp_path: Path) -> N
 
 
 def test_responses_that_are_no_pages_are_set_aside(tmp_path: Path) -> None:
-    write_warc(tmp_path / "x.warc.gz", [
-        ("https://x.org/ok", "200 OK", HTML, b"<p>fine</p>"),
-        ("https://x.org/gone", "404 Not Found", HTML, b"<p>gone</p>"),
-        ("https://x.org/pdf", "200 OK", [("Content-Type", "application/pdf")], b"%PDF"),
-        ("https://x.org/empty", "200 OK", HTML, b" "),
-        ("https://x.org/gzip", "200 OK", GZIPPED, gzip.compress(b"<p>packed</p>")),
-        ("https://x.org/undone", "200 OK", GZIPPED, b"<p>unpacked</p>"),
-        ("https://x.org/chunks", "200 OK", CHUNKED, b"4\r\n<p>a\r\n5\r\nb</p>\r\n0\r\n\r\n"),
-        ("https://x.org/bomb", "200 OK", GZIPPED, gzip.compress(b"<p>" + b" " * 20_000_000)),
-        ("https://x.org/ok", "200 OK", HTML, b"<p>fine</p>"),
-    ])
+    write_warc(
+        tmp_path / "x.warc.gz",
+        [
+            ("https://x.org/ok", "200 OK", HTML, b"<p>fine</p>"),
+            ("https://x.org/gone", "404 Not Found", HTML, b"<p>gone</p>"),
+            ("https://x.org/pdf", "200 OK", [("Content-Type", "application/pdf")], b"%PDF"),
+            ("https://x.org/empty", "200 OK", HTML, b" "),
+            ("https://x.org/gzip", "200 OK", GZIPPED, gzip.compress(b"<p>packed</p>")),
+            ("https://x.org/undone", "200 OK", GZIPPED, b"<p>unpacked</p>"),
+            ("https://x.org/chunks", "200 OK", CHUNKED, b"4\r\n<p>a\r\n5\r\nb</p>\r\n0\r\n\r\n"),
+            ("https://x.org/bomb", "200 OK", GZIPPED, gzip.compress(b"<p>" + b" " * 20_000_000)),
+            ("https://x.org/ok", "200 OK", HTML, b"<p>fine</p>"),
+        ],
+    )
     pages, rejected = ingest(tmp_path, format="warc", path=str(tmp_path / "x.warc.gz"))
     assert [row["html"] for row in pages] == [
-        b"<p>fine</p>", b"<p>packed</p>", b"<p>unpacked</p>", b"<p>ab</p>", b"<p>fine</p>"]
+        b"<p>fine</p>",
+        b"<p>packed</p>",
+        b"<p>unpacked</p>",
+        b"<p>ab</p>",
+        b"<p>fine</p>",
+    ]
     assert pages[0] == pages[-1]
     assert {row["url"].rpartition("/")[2]: row["reason"] for row in rejected} == {
-        "gone": "http_status", "pdf": "content_type", "empty": "empty", "bomb": "too_large"}
+        "gone": "http_status",
+        "pdf": "content_type",
+        "empty": "empty",
+        "bomb": "too_large",
+    }
 
 
 PAGES = [{"html": f"<p>page {n} é</p>", "url": f"https://x.org/{n}"} for n in range(20)]
@@ -145,21 +161,29 @@ def test_every_format_gives_the_same_pages(kind: str, tmp_path: Path) -> None:
 
 
 def test_lines_that_are_no_json_are_set_aside(tmp_path: Path) -> None:
-    (tmp_path / "x.jsonl").write_text('{"html": "<p>a</p>", "url": "u"}\n{"html": \n[1]\n\n{"html": null, "url": "v"}\n'
-                                      '{"html": "<p>\\ud800</p>", "url": "w\\udfff"}\n' + "[" * 100_000 + "\n")
+    (tmp_path / "x.jsonl").write_text(
+        '{"html": "<p>a</p>", "url": "u"}\n{"html": \n[1]\n\n{"html": null, "url": "v"}\n'
+        '{"html": "<p>\\ud800</p>", "url": "w\\udfff"}\n' + "[" * 100_000 + "\n"
+    )
     pages, rejected = ingest(tmp_path, format="jsonl", path=str(tmp_path / "x.jsonl"))
     assert [row["url"] for row in pages] == ["u", "w?"]
     assert [row["reason"] for row in rejected] == ["not_json", "not_json", "no_html", "not_json"]
 
 
-@pytest.mark.parametrize(("source", "message"), [
-    ({"format": "warc", "path": "nowhere.warc.gz"}, "no such file"),
-    ({"format": "html_folder", "path": "."}, r"holds no file that ends in \.html"),
-    ({"format": "warc", "path": "*.warc.gz"}, "no file matches"),
-    ({"format": "parquet", "path": "text.parquet"}, "text.parquet: not a Parquet file"),
-    ({"format": "parquet", "path": "other.parquet"}, "other.parquet has no column html, url; its columns: body, link"),
-    ({"format": "jsonl", "path": "other.jsonl"}, "other.jsonl has no column html"),
-])
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ({"format": "warc", "path": "nowhere.warc.gz"}, "no such file"),
+        ({"format": "html_folder", "path": "."}, r"holds no file that ends in \.html"),
+        ({"format": "warc", "path": "*.warc.gz"}, "no file matches"),
+        ({"format": "parquet", "path": "text.parquet"}, "text.parquet: not a Parquet file"),
+        (
+            {"format": "parquet", "path": "other.parquet"},
+            "other.parquet has no column html, url; its columns: body, link",
+        ),
+        ({"format": "jsonl", "path": "other.jsonl"}, "other.jsonl has no column html"),
+    ],
+)
 def test_wrong_sources_are_named(
     source: dict[str, str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,6 +40,8 @@ _SUFFIX = re.compile(r"\s+(?:[|»·—–]|-|::)\s+")
 def extract_page(html: str | bytes, url: str = "", content_type: str = "") -> Extraction:
     """See `components.data.extraction.extract`."""
     source = decode(html, content_type) if isinstance(html, bytes) else html
+    if content_type.strip().lower().startswith("text/plain"):
+        return _plain(source)
     root = _parse(source)
     slots = Slots()
     title = _title(root)
@@ -70,6 +72,15 @@ def extract_page(html: str | bytes, url: str = "", content_type: str = "") -> Ex
     kinds = [type(item) for item in slots.items]
     losses = Losses(kinds.count(Formula), len(formulas), kinds.count(CodeBlock), len(code))
     return Extraction(text, title, formulas, code, thread, losses)
+
+
+def _plain(source: str) -> Extraction:
+    """Text that never was a page, or that somebody else extracted: as it is."""
+    lines = [line.rstrip() for line in without_private(clean(source).decode()).splitlines()]
+    text = "\n".join(lines).strip("\n")
+    if not text.strip():
+        raise ExtractionError("empty")
+    return Extraction(text + "\n", text.strip().partition("\n")[0][:200])
 
 
 def _number_posts(blocks: Sequence[Block], found: list[int], keep: list[bool]) -> ThreadMark:

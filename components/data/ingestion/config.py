@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 
 from components.config import StageConfig, execution
 
-SAMPLE = "sample:"   # path prefix of the pages shipped with this package
+SAMPLE = "sample:"  # path prefix of the pages shipped with this package
 
 
 class Columns(StageConfig):
@@ -46,6 +46,15 @@ class Config(StageConfig):
     pages_per_shard: int = Field(default=1000, ge=1, le=100_000, description="most pages in one output shard")
     shard_bytes: int = Field(default=256_000_000, ge=1, description="HTML bytes from which a shard is full")
     page_bytes: int = Field(default=10_000_000, ge=1, description="largest page, in bytes; larger ones are set aside")
+    content_types: tuple[str, ...] = Field(
+        default=("text/html", "application/xhtml+xml"),
+        min_length=1,
+        description="HTTP content types taken from WARC responses, without parameters; the text of WET files always is",
+    )
+    robots: tuple[str, ...] = Field(
+        default=("noindex", "none", "noai"),
+        description="directives in X-Robots-Tag or meta robots that set a WARC response aside; none: all taken",
+    )
     workers: int = execution(1, "processes; each reads one input file at a time", ge=1, le=512)
 
     @field_validator("sources")

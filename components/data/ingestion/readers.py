@@ -18,14 +18,15 @@ import pyarrow.parquet as pq
 
 from components.config import ConfigError
 from components.data.ingestion.config import SAMPLE, Source
+from components.data.ingestion.remote import open_patiently
 from components.data.ingestion.rows import START, Position, Refused, Row
-from components.data.ingestion.warc import read_warc
+from components.data.ingestion.warc import Wanted, read_warc
 
-Cursor = tuple[int, Position]   # index of the file within the unit, position of the last record taken from it
+Cursor = tuple[int, Position]  # index of the file within the unit, position of the last record taken from it
 BEGIN: Cursor = (0, START)
 SHIPPED = Path(__file__).parent / "sample"
 ENDINGS = {
-    "warc": (".warc", ".warc.gz"),
+    "warc": (".warc", ".warc.gz", ".wet", ".wet.gz"),
     "html_folder": (".html", ".htm", ".xhtml"),
     "parquet": (".parquet",),
     "jsonl": (".jsonl", ".jsonl.gz", ".ndjson", ".json.gz", ".jsonl.zst", ".jsonl.bz2", ".jsonl.xz"),
@@ -61,15 +62,15 @@ def plan_units(source: Source) -> list[Unit]:
     endings = ENDINGS[source.format]
     if any(character in stripped for character in "*?["):
         root = stripped[: min(stripped.find(c) for c in "*?[" if c in stripped)].rpartition("/")[0]
-        files = [file for file in filesystem.glob(stripped) if filesystem.isfile(file)]
+        files = [file for file in filesystem.glob(stripped) if _is_file(filesystem, file)]
         problem = f"{where}: no file matches {source.path}"
-    elif filesystem.isdir(stripped):
+    elif not (stripped.lower().endswith(endings) and _is_file(filesystem, stripped)) and filesystem.isdir(stripped):
         root = stripped
         files = [file for file in filesystem.find(stripped) if file.lower().endswith(endings)]
         problem = f"{where}: the folder {source.path} holds no file that ends in {', '.join(endings)}"
     else:
         root = stripped.rpartition("/")[0]
-        files = [stripped] if filesystem.isfile(stripped) else []
+        files = [stripped] if _is_file(filesystem, stripped) else []
         problem = f"{where}: {source.path}: no such file or folder"
     if not files:
         raise ConfigError(problem)
@@ -79,7 +80,15 @@ def plan_units(source: Source) -> list[Unit]:
     return [Unit(source, root, tuple(group)) for group in ([files] if together else [[file] for file in files])]
 
 
-def read_unit(unit: Unit, cursor: Cursor, page_bytes: int) -> Iterator[tuple[Row | Refused, Cursor]]:
+def _is_file(filesystem: fsspec.AbstractFileSystem, path: str) -> bool:
+    """Asks for the size alone; `isfile` begins to fetch a URL, and `isdir` fetches all of it to look for links."""
+    try:
+        return bool(filesystem.info(path)["type"] == "file")
+    except FileNotFoundError:
+        return False
+
+
+def read_unit(unit: Unit, cursor: Cursor, wanted: Wanted) -> Iterator[tuple[Row | Refused, Cursor]]:
     """Everything in a unit after `cursor`.
 
     Raises:
@@ -87,20 +96,20 @@ def read_unit(unit: Unit, cursor: Cursor, page_bytes: int) -> Iterator[tuple[Row
     """
     first, after = cursor
     for index in range(first, len(unit.files)):
-        for item, position in _read_file(unit, index, after, page_bytes):
-            if isinstance(item, Row) and len(item.html) > page_bytes:
+        for item, position in _read_file(unit, index, after, wanted):
+            if isinstance(item, Row) and len(item.html) > wanted.page_bytes:
                 item = Refused(item.url, "too_large", f"{len(item.html)} bytes")
             yield item, (index, position)
         after = START
 
 
-def _read_file(unit: Unit, index: int, after: Position, page_bytes: int) -> Iterator[tuple[Row | Refused, Position]]:
+def _read_file(unit: Unit, index: int, after: Position, wanted: Wanted) -> Iterator[tuple[Row | Refused, Position]]:
     source, path, name = unit.source, unit.files[index], unit.name(index)
     if source.format == "huggingface":
         yield from _read_dataset(source, after)
     elif source.format == "warc":
-        with fsspec.open(path, "rb") as file:
-            yield from read_warc(file, name, after, page_bytes)
+        with open_patiently(path) as file:
+            yield from read_warc(file, name, after, wanted)
     elif source.format == "parquet":
         with fsspec.open(path, "rb") as file:
             yield from _read_parquet(file, source, name, after)
@@ -109,7 +118,7 @@ def _read_file(unit: Unit, index: int, after: Position, page_bytes: int) -> Iter
             yield from _read_jsonl(file, source, name, after)
     elif after == START:
         with fsspec.open(path, "rb") as file:
-            html = file.read(page_bytes + 1)
+            html = file.read(wanted.page_bytes + 1)
         url = source.url_prefix + name
         yield (Row(url, html) if html.strip() else Refused(url, "empty")), (0, 0)
 
@@ -185,7 +194,7 @@ def _from_columns(row: dict[str, Any], source: Source, label: str) -> Row | Refu
     url = row.get(columns.url) if columns.url else None
     url = url if isinstance(url, str) and url else f"{source.name}/{label}"
     if isinstance(html, str):
-        content_type = "text/html; charset=utf-8"   # it was decoded before it came here
+        content_type = "text/html; charset=utf-8"  # it was decoded before it came here
         html = html.encode("utf-8", "replace")
     elif isinstance(html, bytes):
         content_type = str(row.get(columns.content_type) or "") if columns.content_type else ""

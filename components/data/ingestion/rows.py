@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-Position = tuple[int, int]   # grows along a file; (gzip member or byte offset, offset inside) or (row, 0)
-START: Position = (-1, -1)   # before the first record
+Position = tuple[int, int]  # grows along a file; (gzip member or byte offset, offset inside) or (row, 0)
+START: Position = (-1, -1)  # before the first record
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from components.data.documents import PAGE_SCHEMA, REJECTED_SCHEMA, Mapped, read
 from components.data.ingestion.config import Config
 from components.data.ingestion.readers import BEGIN, Cursor, Unit, plan_units, read_unit
 from components.data.ingestion.rows import Refused, Row
+from components.data.ingestion.warc import Wanted
 from components.runner import Outputs
 
 
@@ -55,7 +56,7 @@ class _Shard:
 
     def add(self, item: Row | Refused, source: str) -> None:
         counts = self.mapped.counts
-        url = item.url.encode("utf-8", "replace").decode()   # JSON may hold half a surrogate pair
+        url = item.url.encode("utf-8", "replace").decode()  # JSON may hold half a surrogate pair
         if isinstance(item, Row):
             page = {"id": _identity(url, item.html), "url": url, "source": source, "html": item.html}
             self.mapped.kept.append({**page, "content_type": item.content_type})
@@ -81,7 +82,8 @@ def _ingest(job: tuple[int, Unit], *, config: Config, directory: Path, work: Pat
     taken = sum(marker["rows"] for marker in markers)
     number, shard = len(markers), _Shard()
     limit = unit.source.limit
-    for item, at in read_unit(unit, cursor, config.page_bytes):
+    wanted = Wanted(config.page_bytes, config.content_types, frozenset(config.robots))
+    for item, at in read_unit(unit, cursor, wanted):
         if limit is not None and taken + len(shard.mapped.kept) >= limit:
             break
         cursor = at
@@ -100,7 +102,7 @@ def _write(mapped: Mapped, directory: Path, work: Path, name: str, cursor: Curso
     if mapped.rejected:
         write_parquet(directory / "rejected" / f"part-{name}.parquet", mapped.rejected, REJECTED_SCHEMA)
     marker = {"name": name, "rows": len(mapped.kept), "rejected": len(mapped.rejected), "counts": mapped.counts}
-    write_json(work / f"unit-{name}.json", {**marker, "cursor": cursor, "last": last})   # written last: complete
+    write_json(work / f"unit-{name}.json", {**marker, "cursor": cursor, "last": last})  # written last: complete
 
 
 def _markers(work: Path, index: int) -> list[dict[str, Any]]:
@@ -138,8 +140,10 @@ def _report(counts: dict[str, Counter[str]], shards: list[Shard], directory: Pat
     for shard in shards:
         if shard.role == "rejected" and len(first) < 30:
             for row in read_parquet(directory / shard.path):
-                first.setdefault(f"{row['reason']}: {row['url']}" if row["reason"] == "broken_file" else row["reason"],
-                                 f"{row['url']}\n{row['detail']}")
+                first.setdefault(
+                    f"{row['reason']}: {row['url']}" if row["reason"] == "broken_file" else row["reason"],
+                    f"{row['url']}\n{row['detail']}",
+                )
     report.samples("Set aside, an example of each reason", sorted(first.items()))
     page = next(shard for shard in shards if shard.role == "data")
     examples = read_parquet(directory / page.path)[:3]

@@ -20,16 +20,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SEED = 0
-DATE = "2023-06-10T00:00:00Z"   # Debian 12's release, which these packages are from
+DATE = "2023-06-10T00:00:00Z"  # Debian 12's release, which these packages are from
 PAGE_BYTES = range(2_000, 160_000)
-LEAST_PROSE = 500   # characters in paragraphs
+LEAST_PROSE = 500  # characters in paragraphs
 DULL = re.compile(r"genindex|modindex|search\.html|toc\.html|/releaselog/|keyword_index|doclist|sitemap|/dev/|biblio")
 
 
 @dataclass(frozen=True)
 class Package:
-    folder: str    # below usr/share/doc
-    url: str       # where its project publishes these pages
+    folder: str  # below usr/share/doc
+    url: str  # where its project publishes these pages
     pages: int
 
 
