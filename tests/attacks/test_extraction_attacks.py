@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from benchmarks import extraction_fuzz
 from components.data.extraction import ExtractionError, extract
 from components.data.extraction.encoding import decode
 from components.data.extraction.worker import PageWorker
@@ -51,11 +52,22 @@ def test_a_hostile_page_harms_nothing(name: str, worker: PageWorker) -> None:
     assert worker.extract(GOOD)["document"]["text"].startswith("A page like any other page")
 
 
+def test_a_gigabyte_of_attributes_is_refused_unread(worker: PageWorker) -> None:
+    assert worker.extract(b"<div " + b"a=1 " * (1 << 28))["reason"] == "too_large"
+    assert worker.extract(b"<div " + b"a=1 " * 10_000_000)["reason"] in ("too_large", "time_limit", "memory_limit")
+    assert "document" in worker.extract(GOOD)
+
+
 def test_memory_is_bounded() -> None:
     with PageWorker(seconds=20, megabytes=700) as worker:
         answer = worker.extract(b"<p>" + b"<b>x</b>" * 2_000_000)
         assert answer.get("reason") in ("memory_limit", "crash", "too_many_elements", "error")
         assert "document" in worker.extract(GOOD)
+
+
+def test_a_slice_of_the_fuzz_run_finds_nothing() -> None:
+    result = extraction_fuzz.fuzz(60, seed=1)
+    assert result.findings == [] and sum(result.outcomes.values()) == 60
 
 
 def test_a_killed_worker_is_replaced() -> None:

@@ -21,6 +21,7 @@ import time
 from dataclasses import asdict
 from typing import IO, Any, BinaryIO, Self, cast
 
+MAX_BYTES = 80_000_000  # no page with more is sent to the child; the extractor's own bound is in characters
 WALL_FACTOR = 10  # wall time allowed per CPU time, on a busy machine
 Answer = dict[str, Any]
 
@@ -50,6 +51,8 @@ class PageWorker:
 
         `seconds` is the CPU time it took; it is not there when the child died.
         """
+        if len(html) > MAX_BYTES:
+            return {"reason": "too_large", "detail": f"{len(html)} bytes"}
         process = self._process or self._start()
         header = json.dumps({"url": url, "content_type": content_type, "bytes": len(html)}).encode()
         sent = _send(process, struct.pack(">Q", len(header)) + header + html, self.seconds * WALL_FACTOR)
