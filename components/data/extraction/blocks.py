@@ -197,7 +197,7 @@ def read_blocks(
         tag = element.tag
         block = tag in _BLOCKS
         if event == "start":
-            if element in posts:
+            if posts and element in posts:
                 walk.flush()
                 owners.append((element, walk.post))
                 walk.post = posts[element]

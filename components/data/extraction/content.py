@@ -227,14 +227,20 @@ def _fit_headings(blocks: Sequence[Block], keep: list[bool]) -> None:
 
 def _container(blocks: Sequence[Block], keep: Sequence[bool]) -> _Element | None:
     """The deepest element that holds most of the kept characters."""
-    weights: Counter[_Element] = Counter()
-    chains: dict[_Element, list[_Element]] = {}
-    total = 0
+    homes: Counter[_Element] = Counter()
     for block, kept in zip(blocks, keep, strict=True):
         if kept:
-            total += len(block.text)
-            for element in _chain(block.home, chains):
-                weights[element] += len(block.text)
+            homes[block.home] += len(block.text)
+    total = homes.total()
+    weights: dict[_Element, int] = {}
+    parents: dict[_Element, _Element | None] = {}
+    for home, characters in homes.items():
+        element: _Element | None = home
+        while element is not None:
+            if element not in parents:
+                parents[element] = element.getparent()
+            weights[element] = weights.get(element, 0) + characters
+            element = parents[element]
     holders = [element for element, weight in weights.items() if weight >= total * _MAIN_SHARE]
     articles = [
         element
@@ -242,7 +248,7 @@ def _container(blocks: Sequence[Block], keep: Sequence[bool]) -> _Element | None
         if weight >= total * _ARTICLE_SHARE
         and (element.tag == "article" or "articleBody" in (element.get("itemprop") or ""))
     ]
-    container = max(articles or holders, key=lambda element: len(chains[element]), default=None)
+    container = max(articles or holders, key=lambda element: _depth(element, parents), default=None)
     return None if container is None else _widened(container)
 
 
@@ -261,13 +267,11 @@ def _widened(container: _Element) -> _Element:
     return widest
 
 
-def _chain(element: _Element, known: dict[_Element, list[_Element]]) -> list[_Element]:
-    """The element and its ancestors, outermost first."""
-    chain = known.get(element)
-    if chain is None:
-        parent = element.getparent()
-        chain = known[element] = [*(_chain(parent, known) if parent is not None else []), element]
-    return chain
+def _depth(element: _Element, parents: dict[_Element, _Element | None]) -> int:
+    depth, above = 0, parents[element]
+    while above is not None:
+        depth, above = depth + 1, parents[above]
+    return depth
 
 
 def _are_within(blocks: Sequence[Block], container: _Element | None) -> list[bool]:
