@@ -104,7 +104,7 @@ def _is_label(block: Block) -> bool:
         return False
     if block.boilerplate and (len(block.text) < 140 or block.links > 0.3) and block.prefix != "# ":
         return True
-    return is_label_text(block.text)
+    return block.kind != "heading" and is_label_text(block.text)  # `Categories` may well be a chapter
 
 
 def _characters(blocks: Sequence[Block], keep: Sequence[bool]) -> int:
@@ -158,12 +158,16 @@ def _trim(blocks: Sequence[Block], keep: list[bool]) -> None:
         if not keep[index] or block.slots or block.kind not in ("p", "item"):
             continue
         if index < first:
-            before_title = bool(headings) and index < headings[-1] and len(block.text) < 60
-            keep[index] = not (before_title or is_date_line(block.text) or (len(block.text) < 40 and block.links > 0.3))
+            before_title = bool(headings) and index < headings[0] and len(block.text) < 60
+            keep[index] = not (
+                before_title
+                or is_date_line(block.text)
+                or (block.kind == "p" and len(block.text) < 40 and block.links > 0.3)
+            )
         elif index >= last - 1 and len(block.text) < 250 and CONTACT.search(block.text) and index > first:
             keep[index] = False
         elif index > last:
-            keep[index] = not is_date_line(block.text)
+            keep[index] = block.kind == "item" or not is_date_line(block.text)
     _cut_end(blocks, keep)
 
 

@@ -8,18 +8,19 @@ LONGEST = 100  # characters of a label
 _LABELS = re.compile(
     r"(?:advertise?ment|report this ad|sponsored.*|share(?: this| on| it)?.{0,20}|tweet|print|e-?mail(?: this)?|"
     r"follow (?:us|me|him|her|them|@).*|sign (?:up|in)[^.]*|subscribe.*|read (?:more|next|also).*|continue reading.*|"
-    r"see also:.*|more (?:from|on|in|about) .*|"
+    r"see also:.*|more (?:from|on|in|about) [^.]*|"
     r"(?:related|recommended|suggested|trending|popular|more|latest|further) (?:articles?|posts?|stor(?:y|ies)|"
     r"searches|topics|news|reading|links|coverage|content)[^.]*|"
     r"(?:topics|tags|tagged|labels|categor(?:y|ies)|filed under|posted (?:in|by|on|at)|published(?: on| at| by)?|"
     r"last (?:updated|modified)|updated|written by|by line)\b(?:[^.]*|.*\d{4}.*)|"
-    r"(?-i:(?:[Bb]y|BY|Von|Par|Por) [A-Z][\w.'’-]+(?: (?:[A-Z][\w.'’-]+|[a-z.]+@\S+)){0,4}(?:[,|·•][^.]{0,60})?)|"
+    r"(?-i:(?:[Bb]y|BY|Von|Par|Por) [A-Z][\w.'’-]+(?: (?:[A-Z][\w.'’-]+|[a-z.]+@\S+)){0,4}(?:[,|·•][^.:]{0,60})?)|"
     r"\d* ?(?:comments?|replies|responses|thoughts on .*)(?: \(\d+\))?:?|(?:leave|post|add) a (?:comment|reply).*|"
     r"\(?no comments.*|reply|copyright.*|all rights reserved.*|©.*|terms (?:&|and|of) [^.]*|privacy policy.*|"
-    r"(?:proudly )?powered by.*|(?:back|scroll) to top|jump to .*|skip to .*|loading.*|"
+    r"(?:proudly )?powered by.*|(?:back|scroll) to top|jump to [^.]*|skip to .*|loading\W*|"
     r"(?:code|python|quote):?\s*\[?(?:select|copy)(?: all)?\]?|click to expand.*|"
     r"[\d.,]+ ?[km]? (?:shares?|likes?|views?|followers?|subscribers?|claps?|members?|min(?:ute)?s?(?: read)?)|"
-    r"\d+[- ]min(?:ute)?s? read|log ?in[^.]*|about the author.*|about me|click (?:here|to) .*|member-only story|"
+    r"\d+[- ]min(?:ute)?s? read|log ?in[^.]*|about the author.*|about me|click here[^.]*|"
+    r"click to (?:share|print|e-?mail|enlarge|view|expand|rate)[^.]*|member-only story|"
     r"(?:photo|image|picture|foto|bild|photograph|video|quelle|source|credit)s?(?: credit)?(?: by)?\s*[:/].{0,80}|"
     r"you may also like.*|people also.*|most (?:read|popular|viewed|shared)|table of contents|listen to this article.*|"
     r"anzeige|werbung|teilen|drucken|kommentare?.*|weiterlesen.*|mehr (?:zum thema|lesen).*|lesen sie (?:auch|mehr).*|"
@@ -34,10 +35,11 @@ _LABELS = re.compile(
 )
 ENDS = re.compile(
     r"(?:related|recommended|you (?:may|might) (?:also )?(?:like|enjoy)|more (?:from|stories|articles|posts|news)|"
-    r"read (?:more|next)|leave a (?:comment|reply)|\d* ?comments?|about the author|written by|share this|tags?|"
+    r"read (?:more|next)|leave a (?:comment|reply)|about the author|written by|share this|"
     r"verwandte|ähnliche|weitere (?:artikel|beiträge|themen|infos|informationen)|mehr (?:zum thema|lesen)|"
-    r"zum weiterlesen|auch interessant|das könnte|kommentare?|über den autor|à lire|articles liés|"
-    r"artículos relacionados|noticias relacionadas|te puede interesar|相关|热门)\b.{0,60}",
+    r"zum weiterlesen|auch interessant|das könnte|über den autor|à lire|articles liés|"
+    r"artículos relacionados|noticias relacionadas|te puede interesar|相关|热门)\b.{0,60}|"
+    r"(?:\d+ )?(?:comments?|tags?|kommentare?)(?: \(\d+\))?:?",
     re.I,
 )  # headings after which an article is over
 CREDIT = re.compile(
