@@ -255,6 +255,71 @@ FORMULAS = {
         ["x^2"],
     ),
     "hevea": ("<span style='font-style:italic'>x</span><sup>2</sup>", "x^2"),
+    "cdata config": (
+        "||x+1|| and ok",
+        "$x+1$",
+        "<script type='text/x-mathjax-config'>//<![CDATA[\nMathJax.Hub.Config({ tex2jax: { inlineMath: [['$','$'], ['||','||'] ], displayMath: [ ['$$','$$'] ] } });\n//]]></script><script src='MathJax.js'></script>",
+    ),
+    "asciimath $": (
+        "$x/2$ and `y/3`",
+        ["$x/2$", "$y/3$"],
+        "<script type='text/x-mathjax-config'>MathJax.Hub.Config({asciimath2jax: {delimiters: [['`','`'], ['$','$']]}});</script><script src='MathJax.js?config=AM_HTMLorMML'></script>",
+    ),
+    "json config": (
+        "¡x_1¡ ok",
+        "$x_1$",
+        '<script>window.MathJax = {"tex": {"inlineMath": [["¡", "¡"]]}};</script>' + MATHJAX,
+    ),
+    "wp latex shortcode": (
+        "[latex]\\int x dx[/latex] and [katex]y^2_1[/katex] and [latexpage]",
+        ["\\int x dx", "$y^2_1$"],
+    ),
+    "bracket escaped": ("we have \\(f(x)=\\sqrt{x}\\), hence", "$f(x)=\\sqrt{x}$"),
+    "dollar no engine": (
+        "Let $f: X \\to Y$ be a map and $x$ be a point with $\\alpha_1$ too",
+        ["$f: X \\to Y$", "$\\alpha_1$"],
+    ),
+    "display in p": (
+        "$$\n\\begin{pmatrix}1 &amp; 2\\\\ 3 &amp; 4\\end{pmatrix}\n$$" + MATHJAX,
+        "\\begin{pmatrix}1 & 2\\\\ 3 & 4\\end{pmatrix}",
+    ),
+    "mathml matrix": (
+        "<math><mrow><mo>(</mo><mtable><mtr><mtd><mn>1</mn></mtd><mtd><mn>0</mn></mtd></mtr></mtable><mo>)</mo></mrow></math>",
+        "\\begin{matrix} 1 & 0 \\end{matrix}",
+    ),
+    "mathml sum": (
+        "<math><munderover><mo>∑</mo><mrow><mi>i</mi><mo>=</mo><mn>1</mn></mrow><mi>n</mi></munderover><msub><mi>a</mi><mi>i</mi></msub></math>",
+        "$\\sum_{i = 1}^{n} a_{i}$",
+    ),
+    "img title tex": ("<img src='eq1.png' title='\\sum_{k} k^2' alt='equation'>", "\\sum_{k} k^2"),
+    "img alt dollars text": ("<img src='l1.png' alt='$\\lambda$' width=8>", "$\\lambda$"),
+    "codecogs alt": (
+        "<img src='https://latex.codecogs.com/svg.latex?\\Large&space;x=\\frac{-b}{2a}' title='x' alt='\\Large x=\\frac{-b}{2a}'>",
+        "x=\\frac{-b}{2a}",
+    ),
+    "lazy": (
+        "<img src='data:image/gif;base64,R0' data-src='https://s0.wp.com/latex.php?latex=q_7' class='latex lazyload'>",
+        "$q_7$",
+    ),
+    "i18n upper": ("<IMG SRC='cgi-bin/mimetex.cgi?%5Cfrac%7B1%7D%7B2%7D'>", "\\frac{1}{2}"),
+    "math.se comments": (
+        "<span class='math-container' id='4'>\\begin{align} x&amp;=1 \\end{align}</span>",
+        "\\begin{align} x&=1 \\end{align}",
+    ),
+    "eqn class": ("<div class='eqn'>\\[x_5\\]</div>" + MATHJAX, "$$x_5$$"),
+    "chem": ("\\(\\ce{H2O -> H+ + OH-}\\)" + MATHJAX, "$\\ce{H2O -> H+ + OH-}$"),
+    "mathjax svg title": (
+        "<span class='MathJax_SVG' aria-label='x'><svg><title>x squared</title></svg></span><script type='math/tex'>x^2_0</script>",
+        "$x^2_0$",
+    ),
+    "data-mathml entity": (
+        "<span class='MathJax_CHTML' data-mathml='&lt;math xmlns=&quot;http://www.w3.org/1998/Math/MathML&quot;&gt;&lt;mi&gt;t&lt;/mi&gt;&lt;mo&gt;&amp;lt;&lt;/mo&gt;&lt;mn&gt;3&lt;/mn&gt;&lt;/math&gt;'></span>",
+        "$t < 3$",
+    ),
+    "annotation StarMath": (
+        "<math><semantics><mrow><mi>k</mi><mo>=</mo><mn>1</mn></mrow><annotation encoding='StarMath 5.0'>k=1</annotation></semantics></math>",
+        "$k = 1$",
+    ),
 }
 
 

@@ -26,7 +26,7 @@ _KATEX = re.compile(
     r"""\{\s*["']?left["']?\s*:\s*(["'])(.{1,40}?)\1\s*,\s*["']?right["']?\s*:\s*(["'])(.{1,40}?)\3([^{}]{0,100})\}"""
 )
 _ENVIRONMENTS = "equation|align|alignat|flalign|gather|multline|eqnarray|displaymath|aligned|split|math"
-_TAGS = re.compile(r"\[(itex|imath|tex|math|latex|inlinemath)\](.+?)\[/\1\]", re.S | re.I)
+_TAGS = re.compile(r"\[(itex|imath|tex|math|latex|katex|inlinemath)\](.+?)\[/\1\]", re.S | re.I)
 _WORDPRESS = re.compile(r"\$latex\s+(.+?)(?<!\\)\$", re.S)
 _BARE_DOLLARS = re.compile(r"(?<![\\$\w])\$(?=[^\s$])([^$\n]{1,300}?)(?<=[^\s\\$])\$(?![\d$])")
 Rule = tuple[re.Pattern[str], bool, str, bool]  # pattern, display, origin, whether its content must look like TeX

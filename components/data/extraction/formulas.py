@@ -140,7 +140,7 @@ def _candidates(root: _Element, page: Page) -> list[_Element]:
 
 
 def _may_be_image(image: _Element) -> bool:
-    text = image.get("alt") or image.get("title") or ""
+    text = f"{image.get('alt') or ''} {image.get('title') or ''}"
     if "\\" in text or "$" in text or "^" in text or "_" in text or "=" in text:
         return True
     classes = image.get("class")
@@ -328,7 +328,9 @@ def _svg(svg: _Element) -> Found | None:
 
 
 def _image(image: _Element) -> Found | None:
-    alt = " ".join((image.get("alt") or image.get("title") or "").split()).removeprefix("LaTeX: ")
+    texts = [image.get("alt") or "", image.get("title") or ""]
+    alt = next(filter(surely_tex, texts), texts[0] or texts[1])
+    alt = " ".join(alt.split()).removeprefix("LaTeX: ")
     classes = image.get("class") or ""
     sources = [source for name in _SOURCES if (source := image.get(name)) and not source.startswith("data:")]
     source = next(filter(_IMAGE_URL.search, sources), "")
