@@ -160,6 +160,7 @@ def fuzz(count: int, seed: int, progress: bool = False) -> Result:
             (heapq.heappush if len(result.slowest) < 5 else heapq.heappushpop)(result.slowest, item)
             if outcome in FINDINGS:
                 result.findings.append((outcome, page))
+                print(f"input {number}: {outcome} {answer.get('detail', '')}", flush=True)
             if progress and number % 1000 == 0:
                 print(f"{number} inputs, {time.monotonic() - start:.0f} s, {dict(result.outcomes)}", flush=True)
     return result

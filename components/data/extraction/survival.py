@@ -11,8 +11,8 @@ import html as html_module
 import re
 from dataclasses import dataclass
 
-_ANNOTATION = re.compile(r"<annotation[^>]*?tex[^>]*>(.*?)</annotation>", re.S | re.I)
-_SCRIPT = re.compile(r"<script[^>]*?type=[\"']?math/tex[^>]*>(.*?)</script>", re.S | re.I)
+_ANNOTATION = re.compile(r"<annotation[^>]{0,200}?tex[^>]{0,200}>([^<]*)</annotation>", re.S | re.I)
+_SCRIPT = re.compile(r"<script[^>]*?type=[\"']?math/tex[^>]{0,200}>(.{0,20000}?)</script>", re.S | re.I)
 _IMAGE = re.compile(r"<img\b[^>]*>", re.I)
 _ALT = re.compile(r"\balt=(?:\"([^\"]*)\"|'([^']*)')", re.I)
 _MATH_CLASS = re.compile(r"\bclass=[\"'][^\"']*\b(?:math|tex|latex)\b", re.I)

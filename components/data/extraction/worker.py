@@ -77,8 +77,10 @@ class PageWorker:
 
 
 def _death(code: int, seconds: float) -> Answer:
-    if code in (-signal.SIGXCPU, -signal.SIGKILL):
+    if code == -signal.SIGXCPU:
         return {"reason": "time_limit", "detail": f"over {seconds:g} s of CPU time"}
+    if code == -signal.SIGKILL:  # by `extract`, or by a system short of memory
+        return {"reason": "time_limit", "detail": f"no answer within {seconds * WALL_FACTOR:g} s"}
     return {"reason": "crash", "detail": f"the worker ended with {signal.Signals(-code).name if code < 0 else code}"}
 
 
