@@ -130,8 +130,10 @@ def _open_noscript(root: _Element) -> None:
 def _title(root: _Element) -> str:
     """The longest heading that the title repeats, else the title without the site's name."""
     title = " ".join((root.findtext(".//title") or "").split())
-    headings = [_heading(element) for element in itertools.islice(root.iter("h1", "h2", "h3"), 12)]
     first = _heading(root.find(".//h1"))
+    if first and title.startswith(first):
+        return first[:500]
+    headings = [_heading(element) for element in itertools.islice(root.iter("h1", "h2", "h3"), 12)]
     repeated = [heading for heading in headings if heading and heading.lower() in title.lower()]
     if repeated or (first and not title):
         return max(repeated or [first], key=len)[:500]
