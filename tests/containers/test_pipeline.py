@@ -123,7 +123,7 @@ def test_a_task_is_tried_again(images: dict[str, Any], tmp_path: Path) -> None:
     """Its pages arrive while it waits for its second attempt."""
     pages = tmp_path / "pages"
     pages.mkdir()
-    source = f'[{{name="late",format="warc",path="{pages}/late.warc.gz",limit=10}}]'
+    source = f'[{{name="late",format="warc",path="{pages}/*.warc.gz",limit=10}}]'
     settings = ("placement.ingestion.retries=3", "placement.ingestion.backoff_s=4", f"ingestion.sources={source}")
     with started(tmp_path / "runs", *run_arguments(*settings)) as process:
         wait_for(lambda: "FAILURE" in kfp_log(tmp_path / "runs"), process)
