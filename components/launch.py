@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -57,10 +58,11 @@ def launch(
                    "-m", "components.launch", str(request)]  # fmt: skip
         status = subprocess.run(command, preexec_fn=_die_with_parent, check=False).returncode
         said = json.loads(answer.read_text()) if answer.exists() else {}
-    if "error" in said:
+    if said.get("error") in _ERRORS:
         raise _ERRORS[said["error"]](said["message"])
-    if status or not said:
-        raise ProcessFailed(f"{stage_name}: torchrun ended with status {status}; the output of its processes says why")
+    if status or not said or "error" in said:
+        why = f"{said['error']}: {said['message']}" if said else f"torchrun ended with status {status}"
+        raise ProcessFailed(f"{stage_name}: {why}; the output of its processes says more")
     return Result(Path(said["directory"]), reused=said["reused"])
 
 
@@ -87,8 +89,10 @@ def main() -> None:
         try:
             result = execute(request["stage"], request["config"], request["inputs"], request["store"], world)
             said = {"directory": str(result.directory), "reused": result.reused}
-        except tuple(_ERRORS.values()) as error:
+        except Exception as error:
             said = {"error": type(error).__name__, "message": str(error)}
+            if type(error) not in _ERRORS.values():
+                traceback.print_exc()
         if answer and (world.leader or "error" in said):
             write_json(answer, said)
         if "error" in said:

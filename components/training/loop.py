@@ -246,7 +246,7 @@ def _check_finite(
         return
     broken = (~losses_ML.isfinite().all(1)).nonzero()[:, 0].tolist()
     mine = [row for part in broken for row in batches[part].numbers]
-    rows = list(chain.from_iterable(this_world().gather(mine))) or plan.numbers(step).tolist()
+    rows = sorted(chain.from_iterable(this_world().gather(mine))) or plan.numbers(step).tolist()
     record = {
         "step": step + 1, "losses": [repr(value) for value in sums], "gradient_norm": repr(norm),
         "rows": [{"row": row, "shard": plan.rows.shard(row), "documents": plan.rows.documents(row)} for row in rows],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 import signal
@@ -17,9 +18,9 @@ import torch
 from safetensors.torch import load_file
 from training_world import PRETRAINING, curve, make_world
 
-from components.artifacts import write_json
+from components.artifacts import read_manifest, write_json
 from components.config import ConfigError
-from components.launch import PROCESSES, launch
+from components.launch import PROCESSES, ProcessFailed, launch
 from components.runner import Result, execute
 
 SMALL_STEPS = {**PRETRAINING, "micro_batch_tokens": 128, "save_every_s": 0.0}   # several micro-batches a process
@@ -91,6 +92,7 @@ def assert_close(one: Result, other: Result) -> None:
     for name, value in one.metrics.items():
         if name.startswith("held_out_") and name.endswith("loss"):
             assert value == pytest.approx(other.metrics[name], rel=1e-4), name
+    assert read_manifest(one.output("model")).totals == read_manifest(other.output("model")).totals
     weights = load_file(other.output("model") / "model.safetensors")
     for name, tensor in load_file(one.output("model") / "model.safetensors").items():
         torch.testing.assert_close(tensor, weights[name], rtol=1e-3, atol=1e-4, msg=name)
@@ -127,6 +129,14 @@ def test_errors_come_through(inputs: dict[str, str], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="PET_NPROC_PER_NODE is 'two'"), pytest.MonkeyPatch.context() as patch:
         patch.setenv(PROCESSES, "two")
         launch("pretraining", SMALL_STEPS, inputs, tmp_path)
+
+
+def test_a_broken_step_is_named_by_all_processes_together(inputs: dict[str, str], tmp_path: Path) -> None:
+    exploding = [{"tokens": 1, "start": 1e30, "end": 1e30}]
+    with pytest.raises(ProcessFailed, match=r"pretraining: NonFiniteError: step 2: .*; look at row 4 of rows-0"):
+        train(2, inputs, tmp_path, learning_rate=exploding, save_every_s=100.0)
+    record = json.loads(next(tmp_path.glob("pretraining/*.partial/non_finite.json")).read_text())
+    assert {row["row"] for row in record["rows"]} == {4, 5, 6, 7, 8}   # of both
 
 
 def test_float8_is_refused_where_it_is_of_no_use(inputs: dict[str, str], tmp_path: Path) -> None:

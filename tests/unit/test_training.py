@@ -239,6 +239,19 @@ def test_a_broken_step_names_its_rows_and_leaves_the_weights(
     assert resumed is not None and resumed[0] == 1
 
 
+@pytest.mark.parametrize(("resume", "again"), [("auto", 0), ("never", 3)])
+def test_a_run_goes_on_unless_told_to_start_again(
+    model: MiMoForCausalLM, rows: TokenRows, outputs: Outputs, monkeypatch: pytest.MonkeyPatch, resume: str, again: int
+) -> None:
+    first = train(model, plan_of(rows, step_rows=[4, 4, 4]), outputs)
+    calls: list[torch.Tensor] = []
+    losses_of = model.losses
+    monkeypatch.setattr(model, "losses", lambda *given: (calls.append(given[0]), losses_of(*given))[1])
+    second = train(model, plan_of(rows, step_rows=[4, 4, 4], training=TrainingConfig(resume=resume)), outputs)
+    assert len(calls) == again and len(second) == 3
+    assert (second == first) == (resume == "auto")
+
+
 def test_rows_that_the_model_cannot_read_are_refused(tmp_path: Path, rows: TokenRows) -> None:
     shard = describe_shard(tmp_path, tmp_path / "rows-00000.npy", len(rows))
     write_manifest(tmp_path, kind="tokens", stage="mixing", shards=[shard], totals={"vocab_size": 41},
