@@ -81,7 +81,8 @@ def render(results: Mapping[int, Mapping[str, Any]], arguments: argparse.Namespa
               "|---:|" + "---:|" * (2 * len(CLAIMS) + 1)]  # fmt: skip
     whole = 0
     for seed, result in results.items():
-        gaps = {(gap["left"], gap["right"], gap["kind"]): gap for gap in result["decision"]["comparisons"]}
+        comparisons = result["decision"]["comparisons"]
+        gaps = {(row["left"], row["right"], row["kind"]): row["difference"] for row in comparisons}
         cells = [difference(gaps[a, b, kind]) for kind in KINDS for a, b in CLAIMS]
         holds = all(gaps[a, b, kind]["low"] > 0 for kind in KINDS for a, b in CLAIMS)
         whole += holds
@@ -95,8 +96,8 @@ def score(metrics: Mapping[str, float], kind: str) -> str:
     return f"{value:.1f} [{low:.1f}, {high:.1f}]"
 
 
-def difference(gap: Mapping[str, Any]) -> str:
-    text = f"{100 * gap['difference']:+.1f} [{100 * gap['low']:+.1f}, {100 * gap['high']:+.1f}]"
+def difference(gap: Mapping[str, float]) -> str:
+    text = f"{100 * gap['value']:+.1f} [{100 * gap['low']:+.1f}, {100 * gap['high']:+.1f}]"
     return f"**{text}**" if gap["low"] > 0 else text
 
 
