@@ -17,6 +17,7 @@ IMAGE_PREFIX ?= mimo
 ACCELERATOR ?= cuda
 DOCKER ?= docker
 DOCKER_FLAGS ?=
+CONTAINER_TESTS ?= tests/containers
 
 run: $(INSTALLED)
 	$(VENV)/bin/mimo run --profile smoke
@@ -36,7 +37,7 @@ compile: $(INSTALLED)
 # The engine, the stand-in base image and the wheels it needs are made as needed, in build/ and images/wheelhouse.
 # Installs Debian packages (docker.io, mmdebstrap, chromium) where they are missing.
 test-containers: $(INSTALLED)
-	$(VENV)/bin/python -m pytest tests/containers
+	$(VENV)/bin/python -m pytest $(CONTAINER_TESTS)
 
 images:
 	images/build data judge --base "$(BASE)" --prefix "$(IMAGE_PREFIX)" --docker "$(DOCKER)" --flags="$(DOCKER_FLAGS)"
