@@ -16,7 +16,7 @@ PLACEHOLDER = re.compile("\ue000([0-9]+)\ue001")
 _NEIGHBOURS = re.compile("\ue000([0-9]+)\ue001(?= ?\ue000([0-9]+)\ue001)")
 _CONTROLS = bytes(c for c in range(0x20) if c not in b"\t\n\r") + b"\x7f"
 _PRIVATE = re.compile("[\ue000-\uf8ff\ufdd0-\ufdef\ufffe\uffff\x80-\x84\x86-\x9f]")
-_OURS = [chr(code).encode() for code in range(0xE000, 0xE008)]  # what this package marks text with
+_UNWANTED = [chr(code).encode() for code in (*range(0xE000, 0xE008), 0xFFFE, 0xFFFF)]  # our marks, and no characters
 _REFERENCE = re.compile(r"&#(?:[xX]0*([0-9a-fA-F]{1,6})|0*([0-9]{1,7}));?")
 # those that can name a character that may not be there: 0 to 31, 127, and 55296 (0xd800) on
 _SUSPICIOUS = re.compile(
@@ -54,12 +54,13 @@ class Slots:
 
 def clean(html: str) -> bytes:
     """UTF-8 without control characters and without those that mark text in this package, however written."""
-    if "&#" in html and _SUSPICIOUS.search(html):
-        html = _REFERENCE.sub(_allowed_reference, html)
     data = html.encode("utf-8", "replace").translate(None, _CONTROLS)
-    if b"\xee\x80" in data:
-        for mark in _OURS:
+    if b"\xee\x80" in data or b"\xef\xbf" in data:
+        for mark in _UNWANTED:
             data = data.replace(mark, b"")
+    # references come last: what was removed may have stood in the middle of one
+    if b"&#" in data and _SUSPICIOUS.search(text := data.decode()):
+        data = _REFERENCE.sub(_allowed_reference, text).encode()
     return data
 
 
@@ -71,5 +72,5 @@ def without_private(text: str) -> str:
 def _allowed_reference(match: re.Match[str]) -> str:
     code = int(match[1], 16) if match[1] else int(match[2])
     if code > 0x10FFFF or 0xD800 <= code <= 0xDFFF or (code < 0x20 and code not in (9, 10, 13)) or code == 0x7F:
-        return ""
-    return "" if code > 0x9F and _PRIVATE.match(chr(code)) else match[0]  # 0x80 to 0x9f mean Windows-1252 in HTML
+        return " "  # nothing would let what stands around it become a reference
+    return " " if code > 0x9F and _PRIVATE.match(chr(code)) else match[0]  # 0x80 to 0x9f mean Windows-1252 in HTML

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html as html_module
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 _ANNOTATION = re.compile(r"<annotation[^>]{0,200}?tex[^>]{0,200}>([^<]*)</annotation>", re.S | re.I)
@@ -16,8 +17,15 @@ _SCRIPT = re.compile(r"<script[^>]*?type=[\"']?math/tex[^>]{0,200}>(.{0,20000}?)
 _IMAGE = re.compile(r"<img\b[^>]*>", re.I)
 _ALT = re.compile(r"\balt=(?:\"([^\"]*)\"|'([^']*)')", re.I)
 _MATH_CLASS = re.compile(r"\bclass=[\"'][^\"']*\b(?:math|tex|latex)\b", re.I)
-_OPAQUE = re.compile(r"<(script|style|pre|code|textarea|noscript|svg|annotation)\b.*?</\1\s*>|<!--.*?-->", re.S | re.I)
-_PRE = re.compile(r"<pre\b[^>]*>(.*?)</pre\s*>", re.S | re.I)
+_OPAQUE = re.compile(r"<(script|style|pre|code|textarea|noscript|svg|annotation)\b|<!--", re.I)
+_PRE = re.compile(r"<(pre)\b[^<>]{0,2000}>", re.I)
+_CLOSING = {
+    "": re.compile("-->"),
+    **{
+        name: re.compile(rf"</{name}\s*>", re.I)
+        for name in ("script", "style", "pre", "code", "textarea", "noscript", "svg", "annotation")
+    },
+}
 _BREAK = re.compile(r"<br\s*/?>", re.I)
 _TAG = re.compile(r"<[^>]*>")
 _DELIMITED = re.compile(r"\\\((.{1,3000}?)\\\)|\\\[(.{1,3000}?)\\\]|\$\$(.{1,3000}?)\$\$", re.S)
@@ -59,7 +67,7 @@ def find_formulas(html: str) -> list[str]:
         if value and (_MATH_CLASS.search(tag) or re.search(r"\\[a-zA-Z]{3,}", value)):
             found.append(value)
     if "\\(" in html or "\\[" in html or ("$$" in html and "athjax" in html.lower()):
-        visible = _TAG.sub("", _OPAQUE.sub(" ", html))
+        visible = _TAG.sub("", " ".join(_outside(html)))
         found += [next(filter(None, groups)) for groups in _DELIMITED.findall(visible)]
     return [_WRAPPED.sub("", html_module.unescape(tex)) for tex in found]
 
@@ -67,13 +75,39 @@ def find_formulas(html: str) -> list[str]:
 def find_code_lines(html: str) -> list[str]:
     """Lines of the page's `pre` elements, without blank ones and line numbers."""
     lines = []
-    for block in _PRE.findall(html):
+    for start, end, _ in _elements(_PRE, html):
+        block = html[start:end]
         code = html_module.unescape(_TAG.sub("", _BREAK.sub("\n", block))).replace("\xa0", " ").replace("\r", "")
         for line in code.split("\n"):
             line = line.rstrip()
             if len(line.strip()) >= 2 and not line.strip().isdigit():
                 lines.append(line)
     return lines
+
+
+def _elements(opening: re.Pattern[str], html: str) -> Iterator[tuple[int, int, tuple[int, int]]]:
+    """(start, end) of the content of elements that do not overlap, and of the whole; one look at every character."""
+    at = 0
+    endless: set[str] = set()  # names that are not closed any more
+    for match in opening.finditer(html):
+        name = (match[1] or "").lower()
+        if match.start() < at or name in endless:
+            continue
+        closing = _CLOSING[name].search(html, match.end())
+        if closing is None:
+            endless.add(name)
+        else:
+            yield match.end(), closing.start(), (match.start(), closing.end())
+            at = closing.end()
+
+
+def _outside(html: str) -> Iterator[str]:
+    """What stands outside scripts, code and comments."""
+    at = 0
+    for _, _, (start, end) in _elements(_OPAQUE, html):
+        yield html[at:start]
+        at = end
+    yield html[at:]
 
 
 def _normal(tex: str) -> str:
