@@ -64,6 +64,7 @@ _CONTAINERS = (sympy.FiniteSet, sympy.Interval, sympy.Tuple, sympy.Union, sympy.
 _COLLECTIONS = (sympy.FiniteSet, sympy.Interval, sympy.Tuple, sympy.Union, MatrixBase)
 _PERCENT = UnevaluatedExpr(Rational(1, 100))
 _BASE = re.compile(r"[0-9A-F]\)?_\{?(?:\\text\{)?([0-9]+)\}*$")
+_COUNTED = re.compile(r"\\(?:text|textbf|mathrm|mbox)\{ ?([+-]?[0-9][0-9,./]*) ((?!or |and |to )[A-Za-z][A-Za-z' -]*)}")
 _POINTS = [Rational(numerator, 1009) for numerator in (1373, 2053, 3001, 701, 4447, 5209, 1811, 911)]
 _APART = 1e-9  # relative difference from which two values of 15 digits are two numbers
 
@@ -77,7 +78,7 @@ def compare(gold: str, answer: str) -> str:
 
 
 def _compare(gold: str, answer: str) -> str:
-    expected, formula = _expected(gold), read(answer)
+    expected, formula = _expected(gold), _read(answer)
     if formula is None or expected is None:
         return "unparsable"
     given, truth = formula.tree, expected.tree
@@ -111,6 +112,10 @@ def _compare(gold: str, answer: str) -> str:
     return "correct" if same else "wrong"
 
 
+def _read(text: str) -> Formula | None:
+    return read(_COUNTED.sub(r"\1\\text{ \2}", text))  # \text{42 apples} is 42 with a unit, not a word
+
+
 @dataclass(frozen=True)
 class _Expected:
     tree: Any
@@ -120,7 +125,7 @@ class _Expected:
 
 @lru_cache(maxsize=4096)
 def _expected(gold: str) -> _Expected | None:
-    formula = read(gold)  # a group of completions asks about the same one
+    formula = _read(gold)  # a group of completions asks about the same one
     if formula is None:
         return None
     side = _answer_side(formula.tree) if _is_relation(formula.tree) else formula.tree
