@@ -216,10 +216,10 @@ def measure(world: World, directory: Path) -> dict[str, float]:
 
 def mtp_cost(world: World) -> float:
     """FLOPs a token with one MTP head, over those without."""
-    first = load_profile("smoke", nodes=["pretraining_1"]).configs["pretraining_1"]
+    first: dict[str, Any] = load_profile("smoke", nodes=["pretraining_1"]).configs["pretraining_1"].model_dump()
     mixed = mix(world.store, world.inputs, world.tokens, 0, recipe=True)
     totals = open_artifact(mixed.output("tokenizer")).manifest.totals
-    shape = MiMoConfig(vocab_size=int(totals["padded_vocab_size"]), **first.shape.model_dump())
+    shape = MiMoConfig(vocab_size=int(totals["padded_vocab_size"]), **first["shape"])
     return shape.flops_per_token(128, 1) / shape.flops_per_token(128)
 
 

@@ -24,14 +24,13 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
-from deduplication import Texts, processor
+from deduplication import Texts
+from machine import processor
 
 from components.data.decontamination import find_contamination
 from components.data.decontamination.config import Config
 from components.data.extraction import ExtractionError, extract
-from components.data.ingestion.readers import SHIPPED
-from components.data.ingestion.rows import START, Row
-from components.data.ingestion.warc import read_warc
+from components.data.ingestion.readers import shipped_pages
 from components.data.ngrams import NgramIndex
 
 RESULTS = Path(__file__).with_suffix(".md")
@@ -136,10 +135,8 @@ def ours(prompts: Sequence[str]) -> Callable[[Sequence[str]], set[tuple[int, int
 
 def real_pages() -> list[str]:
     """The shipped sample of real pages, extracted."""
-    with (SHIPPED / "pages.warc.gz").open("rb") as file:
-        rows = [item for item, _ in read_warc(file, "sample", START, 10**7) if isinstance(item, Row)]
     texts = []
-    for row in rows:
+    for row in shipped_pages():
         try:
             texts.append(extract(row.html, row.url).text)
         except ExtractionError:

@@ -29,6 +29,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from machine import processor
 
 from components.data.deduplication import find_duplicates
 from components.data.deduplication import stage as stage_module
@@ -110,7 +111,7 @@ def by_rensa_one_by_one(texts: list[str]) -> list[int]:
 
 
 def by_datasketch(texts: list[str]) -> list[int]:
-    from datasketch import MinHash, MinHashLSH  # type: ignore[import-not-found]
+    from datasketch import MinHash, MinHashLSH
 
     index, signatures = MinHashLSH(num_perm=FUNCTIONS, params=(BANDS, FUNCTIONS // BANDS)), []
     for number, text in enumerate(texts):
@@ -235,9 +236,9 @@ def cost(directory: Path, documents: int, shard: int, memory_mb: int) -> Cost:
         stage_module._write(job, plan=plan, directory=out)
     times.append(time.process_time())
     kept = sum(json.loads(stage_module._marker(plan, n).read_text())["rows"] for n in range(len(sources)))
-    each = [1e6 * (end - start) / documents for start, end in itertools.pairwise(times)]
-    return Cost(documents, *each, (after[0] - between[0]) / documents, (after[1] - between[1]) / documents,
-                shuffle_peak, peak, plan.parts, kept)  # fmt: skip
+    sign, shuffle, write = (1e6 * (end - start) / documents for start, end in itertools.pairwise(times))
+    read, written = ((late - early) / documents for early, late in zip(between, after, strict=True))
+    return Cost(documents, sign, shuffle, write, read, written, shuffle_peak, peak, plan.parts, kept)
 
 
 def measure(documents: int, shard: int, memory_mb: int) -> Cost:
@@ -287,13 +288,6 @@ def model(small: Cost, large: Cost) -> str:
                          f"{documents * traffic / 1e8 / 3600 / workers:,.2f} | {memory} GiB | "
                          f"{documents * large.written_bytes / 1e12:,.1f} TB |")  # fmt: skip
     return "\n".join(lines)
-
-
-def processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor()
 
 
 def main() -> None:

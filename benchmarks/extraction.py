@@ -22,12 +22,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from machine import processor
+
 from components.data.extraction import ExtractionError, extract
 from components.data.extraction.encoding import decode
 from components.data.extraction.survival import measure
-from components.data.ingestion.readers import SHIPPED
-from components.data.ingestion.rows import START, Row
-from components.data.ingestion.warc import Wanted, read_warc
+from components.data.ingestion.readers import shipped_pages
 
 RESULTS = Path(__file__).with_suffix(".md")
 Extractor = Callable[[str], str]
@@ -87,7 +87,7 @@ def peers() -> dict[str, tuple[str, Extractor]]:
     except ImportError:
         pass
     try:
-        import readability  # type: ignore[import-not-found]
+        import readability
         from lxml.html import fromstring
 
         found["readability"] = (
@@ -97,7 +97,7 @@ def peers() -> dict[str, tuple[str, Extractor]]:
     except ImportError:
         pass
     try:
-        import inscriptis  # type: ignore[import-not-found]
+        import inscriptis
 
         found["inscriptis"] = ("inscriptis", inscriptis.get_text)
     except ImportError:
@@ -107,9 +107,7 @@ def peers() -> dict[str, tuple[str, Extractor]]:
 
 def read_pages(folders: list[Path], most: int) -> list[str]:
     if not folders:
-        with (SHIPPED / "pages.warc.gz").open("rb") as file:
-            items = [item for item, _ in read_warc(file, "sample", START, Wanted(10**7))]
-        return [decode(item.html, item.content_type) for item in items if isinstance(item, Row)][:most]
+        return [decode(page.html, page.content_type) for page in shipped_pages()[:most]]
     paths = sorted(path for folder in folders for path in folder.rglob("*.htm*"))
     return [decode(path.read_bytes()) for path in paths[:: max(1, len(paths) // most)][:most]]
 
@@ -160,13 +158,6 @@ def table(outcomes: dict[str, Outcome], versions: dict[str, str], pages: int) ->
             f"{pages / o.seconds:.1f} | {o.seconds / base:.2f}× | {o.characters / 1e6:.2f} | {o.failures} |"
         )
     return "\n".join(lines)
-
-
-def processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor()
 
 
 def main() -> None:

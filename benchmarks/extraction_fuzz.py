@@ -28,9 +28,7 @@ import hypothesis
 from hypothesis import strategies as st
 
 from components.data.extraction.worker import PageWorker
-from components.data.ingestion.readers import SHIPPED
-from components.data.ingestion.rows import START, Row
-from components.data.ingestion.warc import Wanted, read_warc
+from components.data.ingestion.readers import shipped_pages
 
 RESULTS = Path(__file__).with_suffix(".md")
 PAGES = Path(__file__).parent.parent / "tests" / "pages"
@@ -73,10 +71,7 @@ class Result:
 
 
 def real_pages() -> list[bytes]:
-    with (SHIPPED / "pages.warc.gz").open("rb") as file:
-        items = [item for item, _ in read_warc(file, "sample", START, Wanted(10**7))]
-    pages = [item.html for item in items if isinstance(item, Row)]
-    return pages + [path.read_bytes() for path in sorted(PAGES.glob("*.html"))]
+    return [page.html for page in shipped_pages()] + [path.read_bytes() for path in sorted(PAGES.glob("*.html"))]
 
 
 def mutated(pages: list[bytes], generator: random.Random) -> bytes:

@@ -41,7 +41,7 @@ def documents(store: Path) -> list[Record]:
     configs = load_profile("smoke", nodes=["ingestion", "extraction"]).configs
     pages = execute("ingestion", configs["ingestion"], {}, store).output("pages")
     made = execute("extraction", configs["extraction"], {"pages": pages}, store).output("documents")
-    pieces = []
+    pieces: list[Record] = []
     for record in read_documents(open_artifact(made)):
         lines, size = [], 0
         for line in record["text"].split("\n"):

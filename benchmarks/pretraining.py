@@ -33,9 +33,9 @@ import numpy as np
 import torch
 import transformers
 
-from components.model import MiMoConfig, MiMoForCausalLM
+from components.model.config import MiMoConfig
 from components.model.losses import IGNORE, next_token_labels
-from components.model.modeling import Checkpointing
+from components.model.modeling import Checkpointing, MiMoForCausalLM
 from components.training.optimizer import Optimizer
 from components.training.optimizer_config import OptimizerConfig
 from components.training.packing import efficiency, fill, pack
@@ -159,21 +159,22 @@ def run_ours(shape: Shape, variant: str, steps: int, device: torch.device) -> di
 
 
 def run_transformers(
-    shape: Shape, steps: int, device: torch.device, wait: Callable[[], None] = lambda: None
+    shape: Shape, steps: int, device: torch.device, wait: Callable[[], Any] = lambda: None
 ) -> dict[str, Any]:
     """Train the same trunk as transformers users do. `wait` is called before the GPU is used, but for the weights."""
     c = shape.config
+    sizes = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
+             "num_key_value_heads", "head_dim", "max_position_embeddings")  # fmt: skip
+    settings: dict[str, Any] = {name: getattr(c, name) for name in sizes}
     config = transformers.Qwen2Config(
-        vocab_size=c.vocab_size, hidden_size=c.hidden_size, intermediate_size=c.intermediate_size,
-        num_hidden_layers=c.num_hidden_layers, num_attention_heads=c.num_attention_heads,
-        num_key_value_heads=c.num_key_value_heads, head_dim=c.head_dim, use_cache=False, tie_word_embeddings=False,
-        max_position_embeddings=c.max_position_embeddings, attn_implementation="sdpa",
-    )  # fmt: skip
+        **settings, use_cache=False, tie_word_embeddings=False, attn_implementation="sdpa"  # type: ignore[call-arg]
+    )
     torch.manual_seed(0)
     with torch.device(device):
         model = transformers.Qwen2ForCausalLM(config)
     model.train()
-    forward, micro_batches = model, shape.rows // shape.peer_rows
+    forward: Callable[..., Any] = model
+    micro_batches = shape.rows // shape.peer_rows
 
     def loss_of_new_tokens() -> torch.Tensor:
         tokens_BT = torch.randint(c.vocab_size, (shape.peer_rows, shape.length), device=device)
@@ -223,8 +224,9 @@ class _Gate:
     def compile(self, graph: Any, inputs: list[Any]) -> Callable[..., Any]:
         from torch._inductor.compile_fx import compile_fx
 
-        with torch._functorch.config.patch(force_non_lazy_backward_lowering=not self.open):
-            compiled = compile_fx(graph, inputs)
+        functorch_config: Any = torch._functorch.config
+        with functorch_config.patch(force_non_lazy_backward_lowering=not self.open):
+            compiled: Any = compile_fx(graph, inputs)
 
         def run(*arguments: Any) -> Any:
             if not self.open:

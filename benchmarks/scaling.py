@@ -304,8 +304,10 @@ def main() -> None:
     rates = fit(measured["7B", "plain"], measured["7B", "mtp"], shape.length, shape.config)
     peak = max(result["peak"] for result in measured.values())
     first = plans()[0]
+    hardware = HARDWARE.search((HERE / "pretraining.md").read_text())
+    assert hardware, "pretraining.md does not say what it was measured on"
     text = HEAD.format(
-        date=date.today(), hardware=HARDWARE.search((HERE / "pretraining.md").read_text())[1], layer=rates.layer / 1e12,
+        date=date.today(), hardware=hardware[1], layer=rates.layer / 1e12,
         head=rates.head / 1e12, touched=TOUCHED,
     )  # fmt: skip
     text += "\n".join(check(measured, rates)) + "\n"

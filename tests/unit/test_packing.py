@@ -12,9 +12,7 @@ from hypothesis import strategies as st
 
 from components.artifacts import ArtifactError
 from components.data.extraction import extract
-from components.data.ingestion.readers import SHIPPED
-from components.data.ingestion.rows import START, Row
-from components.data.ingestion.warc import Wanted, read_warc
+from components.data.ingestion.readers import shipped_pages
 from components.training.packing import TokenRows, cut, efficiency, fill, pack, write_rows
 
 
@@ -80,9 +78,7 @@ def test_reasoning_conversations_pack_almost_without_padding(median: int) -> Non
 
 
 def test_the_shipped_pages_pack_almost_without_padding() -> None:
-    with (SHIPPED / "pages.warc.gz").open("rb") as file:
-        pages = [item.html for item, _ in read_warc(file, "sample", START, Wanted(400_000)) if isinstance(item, Row)]
-    lengths = [len(extract(page).text.encode()) + 1 for page in pages[::4]]   # tokens of one byte
+    lengths = [len(extract(page.html).text.encode()) + 1 for page in shipped_pages(400_000)[::4]]   # tokens of one byte
     assert len(lengths) > 50 and efficiency_of(lengths, 256) > 0.98 and efficiency_of(lengths, 4_096) > 0.98
 
 

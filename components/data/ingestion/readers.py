@@ -103,6 +103,12 @@ def read_unit(unit: Unit, cursor: Cursor, wanted: Wanted) -> Iterator[tuple[Row 
         after = START
 
 
+def shipped_pages(page_bytes: int = 10**7) -> list[Row]:
+    """The pages that come with the project, but for larger ones."""
+    with (SHIPPED / "pages.warc.gz").open("rb") as file:
+        return [item for item, _ in read_warc(file, "sample", START, Wanted(page_bytes)) if isinstance(item, Row)]
+
+
 def _read_file(unit: Unit, index: int, after: Position, wanted: Wanted) -> Iterator[tuple[Row | Refused, Position]]:
     source, path, name = unit.source, unit.files[index], unit.name(index)
     if source.format == "huggingface":
