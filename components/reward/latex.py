@@ -20,10 +20,11 @@ from latex2sympy2_extended.latex2sympy2 import _Latex2Sympy
 from math_verify import LatexExtractionConfig
 from math_verify.grader import should_treat_as_complex
 from math_verify.parser import get_last_eq
-from sympy import Basic, E, MatrixBase, exp
+from sympy import Basic, E, Float, Integer, MatrixBase, exp
 
 from components.reward.answers import without_recurring
 
+_DECIMAL = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _NORMALISATION = replace(LatexExtractionConfig().normalization_config, boxed="none")
 
 # x^2 is {x}^2; the cheap prediction takes the letter for the start of x_1^2
@@ -72,6 +73,12 @@ class _Reader(_Latex2Sympy):
         parser = super().create_parser(latex_str)
         parser._interp.predictionMode = self._mode
         return parser
+
+    def parse_number(self, text: str) -> Any:
+        digits = text.replace(",", "")
+        if _DECIMAL.fullmatch(digits):   # without sympify, which compiles and runs a program for each number
+            return Float(digits) if "." in digits else Integer(int(digits))
+        return super().parse_number(text)
 
     def convert_binom(self, binom: Any) -> Any:
         self.evaluated.add("binomial")
