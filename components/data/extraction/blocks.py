@@ -139,7 +139,9 @@ class _Walk:
             text = fold("".join(self.parts))
             if text:
                 self.blocks.append(self._block(text, *self.anchor))
-        self.parts, self.anchor, self.link_characters = [], None, 0
+            self.anchor, self.link_characters = None, 0
+        if self.parts:
+            self.parts = []
 
     def mark(self, block: Block) -> None:
         """Say what boilerplate the block is in."""

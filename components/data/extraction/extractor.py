@@ -32,6 +32,7 @@ MAX_NODES = 300_000
 MAX_DEPTH = 600
 _LEAST_NOSCRIPT = 400
 _TOO_DEEP = etree.XPath(f"boolean({'/*' * (MAX_DEPTH + 1)})")
+_PARSER = etree.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, no_network=True, huge_tree=True)
 _NODES = etree.XPath("count(//*)")
 _LATEX2HTML = re.compile(r"<!--\s*MATH\s([^<>]{1,5000}?)-->\s*<img\b[^>]{0,1000}>", re.I)  # TeX, and its picture
 _SUFFIX = re.compile(r"\s+(?:[|»·—–]|-|::)\s+")
@@ -105,8 +106,7 @@ def _parse(source: str) -> _Element:
         raise ExtractionError("empty")
     if "<!-- MATH" in source:
         source = _LATEX2HTML.sub(_show_source, source)
-    parser = etree.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, no_network=True, huge_tree=True)
-    root = etree.fromstring(clean(source), parser)
+    root = etree.fromstring(clean(source), _PARSER)
     if root is None:
         raise ExtractionError("no_markup")
     if _TOO_DEEP(root):

@@ -111,7 +111,9 @@ def scan(root: _Element, source: str) -> Page:
             walker.skip_subtree()  # a highlighter's hundreds of spans say nothing
         for name in element.keys():  # noqa: SIM118  an element is no mapping
             if name == "class":
-                classes.add(element.get("class", ""))
+                classes.add(value := element.get("class", ""))
+                if _hides(value):
+                    hidden.append(element)
             elif name not in _TOLD:
                 continue
             elif name == "style":
@@ -128,8 +130,6 @@ def scan(root: _Element, source: str) -> Page:
         element.clear(keep_tail=True)
         element.set("class", named)
     words = frozenset(word for value in classes for word in _words(value))
-    if not _HIDDEN_CLASSES.isdisjoint(words):
-        hidden += with_classes(tuple(sorted(filter(_hides, classes))))(root)
     scripts = "\n".join(_speaking_of_formulas(root))
     if not scripts and (words & {"MathJax", "MathJax_Preview", "katex", "math-tex", "tex2jax_process", "mathjax"}):
         scripts = "mathjax"

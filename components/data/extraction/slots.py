@@ -20,8 +20,8 @@ _UNWANTED = [chr(code).encode() for code in (*range(0xE000, 0xE008), 0xFFFE, 0xF
 _REFERENCE = re.compile(r"&#(?:[xX]0*([0-9a-fA-F]{1,6})|0*([0-9]{1,7}));?")
 # those that can name a character that may not be there: 0 to 31, 127, and 55296 (0xd800) on
 _SUSPICIOUS = re.compile(
-    r"&#(?:[xX]0*(?:[0-9a-fA-F]{1,2}(?![0-9a-fA-F])|[d-fD-F]|[0-9a-fA-F]{5})|"
-    r"0*(?:[0-9]{1,2}(?![0-9])|127|5[5-9]|6[0-9]|[0-9]{6}))"
+    rb"&#(?:[xX]0*(?:[0-9a-fA-F]{1,2}(?![0-9a-fA-F])|[d-fD-F]|[0-9a-fA-F]{5})|"
+    rb"0*(?:[0-9]{1,2}(?![0-9])|127|5[5-9]|6[0-9]|[0-9]{6}))"
 )
 
 
@@ -59,8 +59,8 @@ def clean(html: str) -> bytes:
         for mark in _UNWANTED:
             data = data.replace(mark, b"")
     # references come last: what was removed may have stood in the middle of one
-    if b"&#" in data and _SUSPICIOUS.search(text := data.decode()):
-        data = _REFERENCE.sub(_allowed_reference, text).encode()
+    if b"&#" in data and _SUSPICIOUS.search(data):
+        data = _REFERENCE.sub(_allowed_reference, data.decode()).encode()
     return data
 
 
