@@ -102,7 +102,7 @@ def _closing_brace(text: str, opening: int) -> int:
 def normalise(answer: str) -> str:
     """An answer without what carries no meaning: spacing, dollar signs, \\left, \\dfrac, outer groups, a full stop."""
     text = _NOISE.sub(" ", _JOINED.sub("", answer)).replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac")
-    text = text.replace("{,}", ",")
+    text = text.replace("{,}", ",").replace("\\varnothing", "\\emptyset")
     text = " ".join(text.split())
     text = text[:-1].rstrip() if text.endswith(".") else text
     while _is_group(text):

@@ -17,13 +17,14 @@ from math_verify import LatexExtractionConfig, parse
 from sympy import srepr
 
 from components.reward import formulas, latex
-from components.reward.answers import TAIL, normalise, quick
+from components.reward.answers import TAIL, normalise, quick, unboxed
 from components.reward.math import MathPool, Verdict, last_box, quick_verdict, verify
 
 CORRECT = r"""
 42 ⇒ 42 | 42.0 | +42 | 042 | 42. | $42$ | {42} | \boxed{42} | \frac{84}{2} | \dfrac{84}{2} | 84/2 | 42\text{ cm}
 42 ⇒ x = 42 | 42\ \mathrm{m} | 42^\circ | \mathbf{42} | \left. 42 \right. | 4\!2 | (42) | 6\times 7=42
 42 ⇒ 42\text{ apples} | \text{42 apples} | 42 = x | \text{42}
+\emptyset ⇒ \emptyset | \varnothing | \{\}
 x_1=1,x_2=2 ⇒ x_1=1, x_2=2 | 1,2
 (1,2) ⇒ x=1,y=2
 \boxed{42} ⇒ 42 | 42.0
@@ -97,6 +98,7 @@ x>3 ⇒ 2x>6 | x<3 | x\ge 3
 y=2x+1 ⇒ y=2x+2 | 2x+1=0
 10_2 ⇒ 10_3 | 11_2
 42 ⇒ \binom{42}{1} | \gcd(84,126) | \max(3,42) | \sqrt{1764} | \lfloor 42.5\rfloor | \left|-42\right|
+\emptyset ⇒ 0 | \{0\} | \{\emptyset\}
 42 ⇒ 42 or 43 | 41, 42 | 41 \text{ or } 42 | \{42\} | \{41, 42\} | (42, 43) | \text{42 or 43}
 120 ⇒ 5!
 1 ⇒ 0.999999999
@@ -216,7 +218,7 @@ NOISE = st.lists(st.sampled_from(["\\left.", "\\right.", "\\displaystyle ", "\\!
 
 
 @settings(max_examples=150)
-@given(st.sampled_from(sorted({gold for gold, _, _ in CASES})), NOISE, NOISE)
+@given(st.sampled_from(sorted({unboxed(gold) for gold, _, _ in CASES})), NOISE, NOISE)
 def test_an_exact_match_up_to_noise_needs_no_algebra(gold: str, before: list[str], after: list[str]) -> None:
     assert quick(gold, "".join(before) + gold + "".join(after)) == Verdict("correct")
     assert normalise(normalise(gold)) == normalise(gold)
