@@ -19,13 +19,15 @@ from components.runner import Part, Result, execute, execute_part
 
 WORLD = 3
 STAGES: dict[str, tuple[dict[str, Any], tuple[str, ...], int]] = {   # config, inputs, kills
-    "extraction": ({"workers": 1}, ("pages",), 12),
-    "deduplication": ({"workers": 1, "memory_mb": 1}, ("documents",), 14),
-    "decontamination": ({"workers": 1}, ("documents", "evaluation"), 14),
+    "extraction": ({"workers": 1}, ("pages",), 10),
+    "deduplication": ({"workers": 1, "memory_mb": 1}, ("documents",), 12),
+    "filtering": (
+        {"workers": 1, "training": {"epochs": 3}, "language_training": {"epochs": 3}, "languages": []}, ("documents",), 10),
+    "decontamination": ({"workers": 1}, ("documents", "evaluation"), 10),
     "synthesis": (
         {"problems": {"documents": 12, "conversations": 28}, "analysis": {"documents": 4, "conversations": 4},
          "general": {"documents": 4, "conversations": 4}, "shard_requests": 8, "reward": {"slots": 1}},
-        ("documents", "problems"), 10),
+        ("documents", "problems"), 8),
 }  # fmt: skip
 assert sum(kills for *_, kills in STAGES.values()) == 50
 
