@@ -22,7 +22,8 @@ STAGES: dict[str, tuple[dict[str, Any], tuple[str, ...], int]] = {   # config, i
     "extraction": ({"workers": 1}, ("pages",), 10),
     "deduplication": ({"workers": 1, "memory_mb": 1}, ("documents",), 12),
     "filtering": (
-        {"workers": 1, "training": {"epochs": 3}, "language_training": {"epochs": 3}, "languages": []}, ("documents",), 10),
+        {"workers": 1, "training": {"epochs": 3}, "language_training": {"epochs": 3}, "languages": []},
+        ("documents",), 10),
     "decontamination": ({"workers": 1}, ("documents", "evaluation"), 10),
     "synthesis": (
         {"problems": {"documents": 12, "conversations": 28}, "analysis": {"documents": 4, "conversations": 4},
