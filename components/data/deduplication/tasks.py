@@ -6,7 +6,7 @@ A task is called with the plan, the name of its phase, and the number of a group
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -98,24 +98,28 @@ def _look_up(keys: NDArray[np.uint64], seen: Rows) -> tuple[NDArray[np.bool_], N
 
 def large(plan: Plan, phase: str, part: int, sources: Sequence[str]) -> Stats:
     """The large star of a part's nodes: edges by their larger node."""
-    rows = plan.part(part, 2, *sources)
-    smallest = rows.first_of_each()
-    new = 0
-    for number, chunk in enumerate(rows):
-        edges, count = large_star(chunk, smallest)
-        plan.to_nodes(plan.file(phase, part, number), edges)
-        new += count
-    return {"new": new}
+    return _star(plan, phase, part, sources, large_star)
 
 
 def small(plan: Plan, phase: str, part: int, sources: Sequence[str]) -> Stats:
     """The small star of a part's nodes: edges by both nodes."""
+
+    def star(chunk: Rows, smallest: Rows) -> tuple[Rows, int]:
+        edges, count = small_star(chunk, smallest)
+        return both_ways(edges), count
+
+    return _star(plan, phase, part, sources, star)
+
+
+def _star(
+    plan: Plan, phase: str, part: int, sources: Sequence[str], star: Callable[[Rows, Rows], tuple[Rows, int]]
+) -> Stats:
     rows = plan.part(part, 2, *sources)
     smallest = rows.first_of_each()
     new = 0
     for number, chunk in enumerate(rows):
-        edges, count = small_star(chunk, smallest)
-        plan.to_nodes(plan.file(phase, part, number), both_ways(edges))
+        edges, count = star(chunk, smallest)
+        plan.to_nodes(plan.file(phase, part, number), edges)
         new += count
     return {"new": new}
 
