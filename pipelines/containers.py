@@ -289,7 +289,7 @@ def _named(values: Any) -> Iterator[Path]:
         path = values.get("path")
         if isinstance(path, str) and path and "://" not in path:
             plain = re.split(r"[*?\[]", path)[0]
-            yield Path(plain) if plain == path else Path(plain).parent
+            yield Path(plain) if plain == path or plain.endswith("/") else Path(plain).parent
         for value in values.values():
             yield from _named(value)
     elif isinstance(values, list):

@@ -29,14 +29,14 @@ NOT_IMPORTED = {"component", "__main__", "make_sample", "vllm_engine", "vllm_wor
 # An image's code: everything but what its stages never touch, and what it imports when it is needed.
 NOT_THERE = {
     "data": ("components.model", "components.training", "components.rollout", "components.publishing",
-             "components.evaluation.stage", "components.evaluation.sampling"),
+             "components.evaluation.stage", "components.evaluation.sampling", "components.data.tagger"),
     "train": ("components.data",),
     "judge": ("components.model", "components.training", "components.rollout", "components.publishing",
               "components.evaluation", "components.data"),
 }  # fmt: skip
 ON_DEMAND = {
     "data": ("datasets", "reasoning_gym"),
-    "train": ("torch", "transformers", "torchao"),
+    "train": ("torch", "transformers", "torchao", "components.data.tagger.stage", "components.data.tagger.training"),
     "judge": ("uvicorn",),
 }
 

@@ -1,6 +1,7 @@
 """What a profile asks for, as arguments of a container; what an engine complains of, in words; names of images."""
 
 import os
+from pathlib import Path
 
 import docker
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.config import build
-from pipelines.containers import explain, limits
+from pipelines.containers import _named, explain, limits
 from pipelines.images import pin, repository_of
 from pipelines.profile import Placement
 
@@ -29,6 +30,14 @@ def test_accelerators_and_shared_memory_are_asked_of_the_engine() -> None:
     (request,) = found["device_requests"]
     assert (request["Count"], request["Capabilities"]) == (2, [["gpu"]])
     assert found["shm_size"] == 16 << 30
+
+
+@pytest.mark.parametrize(
+    ("path", "folder"),
+    [("/a/b/*.gz", "/a/b"), ("/a/b/c*/d.gz", "/a/b"), ("/a/b-[0-9].gz", "/a"), ("/a/b", "/a/b")],
+)
+def test_of_a_pattern_the_folder_it_looks_in_is_given_to_tasks(path: str, folder: str) -> None:
+    assert list(_named({"sources": [{"path": path}]})) == [Path(folder)]
 
 
 @pytest.mark.parametrize(
