@@ -15,6 +15,7 @@ from components.artifacts import read_manifest
 from pipelines.display import duration
 from pipelines.runs import NodeRecord, Run, metrics_of
 
+_KEPT = ("pages", "documents", "conversations")   # not the index that deduplication hands on
 _FUNNEL = ("ingestion", "extraction", "deduplication", "filtering", "decontamination", "synthesis")
 _TRAINING = ("pretraining_1", "pretraining_2", "pretraining_3", "mtp_tuning", "sft")
 _RL = ("rl_zero", "rl")
@@ -49,7 +50,7 @@ def tables(run: Run) -> list[Table]:
 def _funnel(run: Run) -> Table:
     table = Table("funnel", "Data", ["stage", "in", "kept", "rejected"])
     for name, node in _finished(run, _FUNNEL):
-        kept = sum(_rows(Path(directory), "data") for directory in node.outputs.values())
+        kept = sum(_rows(Path(node.outputs[output]), "data") for output in _KEPT if output in node.outputs)
         rejected = sum(_rows(Path(directory), "rejected") for directory in node.outputs.values())
         source = node.inputs.get("pages") or node.inputs.get("documents")
         entered = _rows(Path(source), "data") if source else kept + rejected

@@ -93,6 +93,9 @@ def test_what_it_printed_and_wrote(finished: Path) -> None:
     result = mimo(finished, "report", "--json")
     report = json.loads(result.stdout)
     assert {"funnel", "training", "rl", "evaluation", "time"} <= set(report)
+    funnel = {row["stage"]: [int(row[name].replace(",", "")) for name in ("in", "kept", "rejected")]
+              for row in report["funnel"]}  # fmt: skip
+    assert all(kept + rejected == entered for name, (entered, kept, rejected) in funnel.items() if name != "synthesis")
     assert {row["model"] for row in report["evaluation"]} == {"Base", "SFT", "RL-Zero", "RL"}
     page = Path(report["report"]).read_text()
     assert len(page.encode()) < 5_000_000
