@@ -22,8 +22,8 @@ from components.reward.code import compare, judge
 from components.reward.sandbox import LEVELS, Limits, SandboxError, SandboxPool
 
 PROGRAMS = sorted((Path(__file__).parent / "programs").glob("*.py"))
-LIMITS = Limits(cpu_s=0.5, wall_s=30, memory_bytes=160 << 20)
-IMPATIENT = replace(LIMITS, wall_s=1.2)  # where running out of time is the expected end
+LIMITS = Limits(cpu_s=2, wall_s=30, memory_bytes=160 << 20)
+IMPATIENT = replace(LIMITS, cpu_s=0.5, wall_s=1.2)  # where running out of time is the expected end
 HONEST = "import statistics, heapq, random\nprint(sum(map(int, input().split())))\n"
 HONEST_PROBLEM = CodeProblem(
     id="sum", source="test", prompt="add", tests=(TestCase(input="1 2\n", expected="3\n"),
