@@ -226,23 +226,23 @@ class _Watcher:
             self.run.save()
 
     def _done(self, node: str, outputs: Mapping[str, Any], status: Any, seconds: float) -> None:
-        self.display.ended(node, status, seconds)
+        """Record, then tell: what was told to be done is done, should the run end here."""
         record = self.run.nodes.get(node)
-        if record is None:
-            return
-        record.outputs = {name: _location(Path(outputs[f"{name}_out"].uri)) for name in NODES[node].stage.outputs}
-        record.status = status
-        if status == "done":
-            record.seconds = round(seconds, 1)
-        self.run.save()
+        if record is not None:
+            record.outputs = {name: _location(Path(outputs[f"{name}_out"].uri)) for name in NODES[node].stage.outputs}
+            record.status = status
+            if status == "done":
+                record.seconds = round(seconds, 1)
+            self.run.save()
+        self.display.ended(node, status, seconds)
 
     def _failed(self, node: str, error: str, seconds: float) -> None:
         self.failed, self.error = node, error
-        self.display.ended(node, "failed", seconds)
         record = self.run.nodes.get(node)
         if record is not None:
             record.status, record.error = "failed", error
         self.run.save()
+        self.display.ended(node, "failed", seconds)
 
 
 def _node_of(arguments: Mapping[str, Any]) -> str:
