@@ -12,7 +12,7 @@ from typing import Any
 DESCRIPTION = "From web pages to a reasoning model: the MiMo-7B recipe as pipelines."
 EXAMPLES = """\
 examples:
-  mimo run                                        the whole recipe, tiny, on this machine (about 15 minutes)
+  mimo run                                        the whole recipe, tiny, on this machine (about 16 minutes)
   mimo run --from sft --model ./Qwen2.5-0.5B      start from a model you have, instead of pretraining
   mimo rerun --run latest --stage rl --set rl.learning_rate=2e-6 --downstream
   mimo stage sft --help                           what a stage takes, gives and can be told
