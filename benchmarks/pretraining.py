@@ -7,6 +7,7 @@ Each shape is trained by AdamW in bfloat16 (float32 master weights) on random to
 - `plain`        our model without MTP
 - `mtp`          with one MTP head; its MFU counts the head's FLOPs, its overhead is compared with their share
 - `packed`       with the head, on rows packed from documents of log-normal lengths, as in SFT
+- `float8`       as `mtp`, the layers' matrix products in float8; from a billion parameters, where it may pay
 - `transformers` Qwen2ForCausalLM with its own loss, torch.compile, autocast and fused AdamW: the peer of `plain`
 
 A step is everything that training does: losses and gradients of all micro-batches, clipping, the update, and reading
@@ -34,6 +35,7 @@ import torch
 import transformers
 
 from components.model.config import MiMoConfig
+from components.model.float8 import use_float8
 from components.model.losses import IGNORE, next_token_labels
 from components.model.modeling import Checkpointing, MiMoForCausalLM
 from components.training.optimizer import Optimizer
@@ -43,6 +45,8 @@ from components.training.packing import efficiency, fill, pack
 SPEC_PEAK = 989e12  # H100/H200 dense bfloat16, by the data sheet
 WARMUP = 3
 PEER_STEPS = 12
+SMALL_VARIANTS = ("mtp", "plain", "packed")
+LARGE_VARIANTS = (*SMALL_VARIANTS, "float8")
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class Shape:
     micro_rows: int
     micro_batches: int
     peer_rows: int = 0  # in the peer's micro-batch: it needs more memory. A step takes as many rows as ours. 0: no peer
-    variants: tuple[str, ...] = ("mtp", "plain", "packed")
+    variants: tuple[str, ...] = SMALL_VARIANTS
     recompute: Checkpointing = "none"
     most_steps: int = 1_000
 
@@ -73,9 +77,9 @@ SHAPES = {
     "0.36B": Shape(_config(vocab_size=32_768, hidden_size=1_024, intermediate_size=2_816, num_hidden_layers=24,
                            num_attention_heads=8, num_key_value_heads=8), 8_192, 4, 1, 2),
     "1.5B": Shape(_config(vocab_size=151_936, hidden_size=1_536, intermediate_size=8_960, num_hidden_layers=28,
-                          num_attention_heads=12, num_key_value_heads=2), 8_192, 2, 1, 1),
+                          num_attention_heads=12, num_key_value_heads=2), 8_192, 2, 1, 1, LARGE_VARIANTS),
     # as many layers as leave the peer room on an 80 GB GPU
-    "7B": Shape(replace(MiMoConfig.mimo_7b(), num_hidden_layers=8), 8_192, 1, 2, 1),
+    "7B": Shape(replace(MiMoConfig.mimo_7b(), num_hidden_layers=8), 8_192, 1, 2, 1, LARGE_VARIANTS),
     # what stage 3 does to a layer; too slow for 50 steps beside the others
     "7B-32k": Shape(replace(MiMoConfig.mimo_7b(), num_hidden_layers=8), 32_768, 1, 1, 0, ("mtp",), "full", 8),
     "toy": Shape(replace(_config(vocab_size=512, hidden_size=64, intermediate_size=128, num_hidden_layers=2,
@@ -126,6 +130,8 @@ def run_ours(shape: Shape, variant: str, steps: int, device: torch.device) -> di
     torch.manual_seed(0)
     with torch.device(device):
         model = MiMoForCausalLM(replace(shape.config, num_nextn_predict_layers=heads))
+    if variant == "float8":
+        use_float8(model)
     model.checkpoint_activations(shape.recompute)
     if device.type == "cuda":
         model.compile_layers()
@@ -359,6 +365,7 @@ Loss and gradient norm are read in every step. AdamW in float32 updates all weig
 layers in the backward pass, which MFU does not count as useful.
 
 - `plain` our model · `mtp` with one MTP head · `packed` with the head, rows packed from documents (median ⅛ of a row)
+- `float8` as `mtp` with the layers' products in float8, its MFU against the bfloat16 peak
 - `transformers` the trunk as Qwen2ForCausalLM, its own loss, torch.compile of the whole model, fused AdamW, autocast;
   its micro-batches are half as large as ours where the logits of the whole micro-batch leave no room for more
 """
@@ -385,7 +392,7 @@ def show(results: list[Result], peak: float) -> str:
     ]  # fmt: skip
     lines += [
         "", "| shape | MTP's extra time − its FLOP share, points | packed ÷ mtp, tokens/s | plain ÷ transformers, "
-        "tokens/s | plain ÷ transformers, memory |", "|---|---:|---:|---:|---:|",
+        "tokens/s | plain ÷ transformers, memory | float8 ÷ mtp, tokens/s |", "|---|---:|---:|---:|---:|---:|",
     ]  # fmt: skip
     for name in shapes:
         by = {r.variant: r for r in results if r.shape == name}
@@ -393,7 +400,7 @@ def show(results: list[Result], peak: float) -> str:
             f"{field(by[a]) / field(by[b]):.2f}" if {a, b} <= by.keys() and field(by[b]) else "–"
             for a, b, field in (
                 ("packed", "mtp", lambda r: r.tokens_per_s), ("plain", "transformers", lambda r: r.tokens_per_s),
-                ("plain", "transformers", lambda r: r.memory_gb),
+                ("plain", "transformers", lambda r: r.memory_gb), ("float8", "mtp", lambda r: r.tokens_per_s),
             )
         ) + " |")  # fmt: skip
     return "\n".join(lines) + "\n"

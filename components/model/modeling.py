@@ -158,6 +158,9 @@ class MiMoForCausalLM(nn.Module):
 
     def compile_layers(self) -> None:
         """Compile each layer by itself (regional compilation): one compilation serves all layers of a kind."""
+        # With and without gradients, training's batches and measuring's, one model after another: a process may need
+        # more variants than the eight after which dynamo fails.
+        torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 64)
         for layer in [*self.model.layers, *self.model.mtp_layers]:
             layer.compile(fullgraph=True)
 
