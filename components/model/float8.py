@@ -1,8 +1,8 @@
 """Float8 matrix products in decoder layers, by torchao: an option for models above a billion parameters.
 
 Weights, inputs and gradients of the layers' matrix products are scaled by row and rounded to float8 as they are used;
-master weights, norms, attention, embeddings and the output head stay as they are. Below about a billion parameters the
-scaling costs more than the faster products save.
+master weights, norms, attention, embeddings and the output head stay as they are. What the backward pass keeps of a
+layer shrinks; the faster products pay for the scaling only in wide layers (benchmarks/float8.md).
 """
 
 from __future__ import annotations

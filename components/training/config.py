@@ -19,7 +19,7 @@ class Compute(StageConfig):
         "whole layers",
     )  # fmt: skip
     float8: bool = Field(
-        default=False, description="float8 matrix products; from a billion parameters, on H100 or later"
+        default=False, description="float8 matrix products: less memory; from a billion parameters, on H100 or later"
     )
     shard_group: int = execution(
         0, "processes that hold one copy of the model together, such groups holding copies (HSDP); 0: all", ge=0

@@ -43,7 +43,7 @@ from components.training.packing import TokenRows
 from components.training.parallel import World, last_micro_batch, shard, this_world
 from components.training.schedule import Piece, decay_begins, learning_rate
 
-FLOAT8_PARAMETERS = 1_000_000_000   # below, scaling costs more than the faster products save
+FLOAT8_PARAMETERS = 1_000_000_000   # below, scaling costs more than it saves (benchmarks/float8.md)
 NAMED = 8   # rows that an error message names; a file names all
 
 

@@ -60,7 +60,8 @@ async def use(engine: VLLMEngine, models: list[MiMoForCausalLM], other: Path) ->
     with torch.inference_mode():
         hidden = models[0](torch.tensor([[*request("a").prompt_tokens, *first.tokens]]))[0, 19:-1]
         log_probs = models[0].logits(hidden).log_softmax(-1).gather(1, torch.tensor(first.tokens)[:, None])[:, 0]
-    torch.testing.assert_close(torch.tensor(first.log_probabilities), log_probs, rtol=0, atol=1e-4)
+    rounding = 1e-2 if torch.cuda.is_available() else 1e-4   # vLLM's attention kernel for float32 multiplies in TF32
+    torch.testing.assert_close(torch.tensor(first.log_probabilities), log_probs, rtol=0, atol=rounding)
 
     at_once = engine.submit(request("b", 100))
     await engine.abort("b", "unknown")
