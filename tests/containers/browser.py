@@ -82,6 +82,7 @@ class Browser:
         return self.call("Page.createIsolatedWorld", frameId=child["frame"]["id"])["executionContextId"]
 
     def screenshot(self, path: Path) -> None:
+        time.sleep(0.5)  # large boxes are painted piece by piece, some frames after the size has changed
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot")["data"]))
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:

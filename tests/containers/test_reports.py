@@ -35,6 +35,8 @@ INSPECT = """(() => {
       if (box.left < -1 || box.right > width + 1) say(shape, `reaches from ${box.left} to ${box.right} of ${width}`);
     }
   }
+  for (const table of document.querySelectorAll(".wide"))
+    if (shown(table) && table.scrollWidth > table.clientWidth + 1) say(table, "hides columns behind a scroll bar");
   const scrolls = element => {
     for (let at = element; at; at = at.parentElement)
       if (["auto", "scroll"].includes(getComputedStyle(at).overflowX)) return true;

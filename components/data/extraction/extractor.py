@@ -32,7 +32,11 @@ MAX_NODES = 300_000
 MAX_DEPTH = 600
 _LEAST_NOSCRIPT = 400
 _TOO_DEEP = etree.XPath(f"boolean({'/*' * (MAX_DEPTH + 1)})")
-_PARSER = etree.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, no_network=True, huge_tree=True)
+_PARSER = etree.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, no_network=True)
+# for what that one gives up on: elements 256 deep, texts of 10 MB
+_LARGE_PARSER = etree.HTMLParser(
+    encoding="utf-8", remove_comments=True, remove_pis=True, no_network=True, huge_tree=True
+)
 _NODES = etree.XPath("count(//*)")
 _LATEX2HTML = re.compile(r"<!--\s*MATH\s([^<>]{1,5000}?)-->\s*<img\b[^>]{0,1000}>", re.I)  # TeX, and its picture
 _SUFFIX = re.compile(r"\s+(?:[|»·—–]|-|::)\s+")
@@ -106,11 +110,15 @@ def _parse(source: str) -> _Element:
         raise ExtractionError("empty")
     if "<!-- MATH" in source:
         source = _LATEX2HTML.sub(_show_source, source)
-    root = etree.fromstring(clean(source), _PARSER)
+    data = clean(source)
+    root = etree.fromstring(data, _PARSER)
+    error = _PARSER.error_log.last_error
+    if error is not None and error.level == etree.ErrorLevels.FATAL:
+        root = etree.fromstring(data, _LARGE_PARSER)
+        if root is not None and _TOO_DEEP(root):
+            raise ExtractionError("too_deep", f"over {MAX_DEPTH} elements inside each other")
     if root is None:
         raise ExtractionError("no_markup")
-    if _TOO_DEEP(root):
-        raise ExtractionError("too_deep", f"over {MAX_DEPTH} elements inside each other")
     if source.count("<") > MAX_NODES // 2 and _NODES(root) > MAX_NODES:
         raise ExtractionError("too_many_elements", f"over {MAX_NODES}")
     return root

@@ -20,8 +20,8 @@ _UNWANTED = [chr(code).encode() for code in (*range(0xE000, 0xE008), 0xFFFE, 0xF
 _REFERENCE = re.compile(r"&#(?:[xX]0*([0-9a-fA-F]{1,6})|0*([0-9]{1,7}));?")
 # those that can name a character that may not be there: 0 to 31, 127, and 55296 (0xd800) on
 _SUSPICIOUS = re.compile(
-    rb"&#(?:[xX]0*(?:[0-9a-fA-F]{1,2}(?![0-9a-fA-F])|[d-fD-F]|[0-9a-fA-F]{5})|"
-    rb"0*(?:[0-9]{1,2}(?![0-9])|127|5[5-9]|6[0-9]|[0-9]{6}))"
+    rb"&#(?:[xX]0*(?:(?:[01]?[0-9a-fA-F]|7[fF])(?![0-9a-fA-F])|[d-fD-F]|[0-9a-fA-F]{5})|"
+    rb"0*(?:(?:[12]?[0-9]|3[01]|127)(?![0-9])|5[5-9]|6[0-9]|[0-9]{6}))"
 )
 
 

@@ -222,4 +222,4 @@ def _write_held_out(config: Config, corpus: Corpus, outputs: Outputs, vocabulary
     ]
     outputs.finish("held_out", "tokens", shards, totals)
     outputs.metrics["held_out_documents"] = float(len(documents))
-    outputs.report.table("Held out", list(totals), [list(totals.values())])
+    outputs.report.table("Held out", ["", "total"], list(totals.items()))
