@@ -53,7 +53,8 @@ wheelhouse: $(INSTALLED)
 $(INSTALLED): requirements.lock pyproject.toml
 	@python=$$(.ci/prerequisites $(PYTHON)) && echo "setting up $(VENV) with $$python: some minutes, once" && \
 	    { [ -x $(VENV)/bin/python ] || "$$python" -m venv $(VENV); }
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --use-pep517 \
+	    -r requirements.lock
 	$(VENV)/bin/python -c 'import torch' 2>/dev/null || $(VENV)/bin/python -m pip install --quiet \
 	    --disable-pip-version-check -c requirements.lock "$$(grep ^torch== requirements.lock)"
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .

@@ -5,6 +5,7 @@ Every block remembers where it starts in the tree, so that a judge of main conte
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -219,7 +220,7 @@ def read_blocks(
             elif tag == "span" and element.get("class") == "classifier":  # docutils: a parameter's type
                 walk.parts.append(" : ")
             if is_boilerplate(element, tag) and (walk.regions or _LENGTH(element) < large):
-                navigation = tag in _NAVIGATION_TAGS or bool(_NAVIGATION.search(element.get("class") or ""))
+                navigation = tag in _NAVIGATION_TAGS or _names_navigation(element.get("class") or "")
                 walk.regions.append((element, navigation))
             if block and tag in _LEAVES and _read_leaf(element, walk, inline):
                 walker.skip_subtree()
@@ -243,6 +244,11 @@ def read_blocks(
     walk.flush()
     _unmark_common(walk.blocks)
     return walk.blocks
+
+
+@functools.lru_cache(maxsize=16_384)
+def _names_navigation(classes: str) -> bool:
+    return bool(_NAVIGATION.search(classes))
 
 
 def _unmark_common(blocks: Sequence[Block]) -> None:
@@ -342,7 +348,7 @@ def _data_table(table: _Element, walk: _Walk) -> Block | None:
     walk.mark(block)
     if is_boilerplate(table, "table"):
         block.boilerplate = True
-        block.navigation |= bool(_NAVIGATION.search(table.get("class") or ""))
+        block.navigation |= _names_navigation(table.get("class") or "")
     return block
 
 

@@ -134,7 +134,7 @@ def replace_code(root: _Element, page: Page, slots: Slots) -> None:
     gone: set[_Element] = set()
     for candidate in _candidates(root, page):
         element = _whole(candidate)
-        if element in gone or element.getparent() is None or _MATH.search(element.get("class") or ""):
+        if element in gone or element.getparent() is None or _names_math(element.get("class") or ""):
             continue
         block = _read(element)
         if block is None:
@@ -151,6 +151,11 @@ def replace_code(root: _Element, page: Page, slots: Slots) -> None:
             element.text = slots.put(block)
             if language or not isinstance(block, str):
                 element.set("data-block", "code")
+
+
+@functools.lru_cache(maxsize=16_384)
+def _names_math(classes: str) -> bool:
+    return bool(_MATH.search(classes))
 
 
 def _whole(element: _Element) -> _Element:
@@ -203,7 +208,7 @@ def _read(element: _Element) -> CodeBlock | str | None:
     tag = element.tag
     if tag in _INLINE and (text := _inline(element)) is not None:
         return text
-    if len(element) and _HOLDS_FORMULAS(element):
+    if len(element) and next(element.iter("math", "script"), None) is not None and _HOLDS_FORMULAS(element):
         return None
     if tag == "table":
         text = _table(element)
@@ -364,6 +369,7 @@ def _language(element: _Element) -> str:
     return ""
 
 
+@functools.lru_cache(maxsize=16_384)
 def _class_language(classes: str, bare: bool = False) -> str:
     """The language that classes name; `bare`: also without a prefix and without a highlighter's class beside it."""
     for match in _LANGUAGE.finditer(classes):

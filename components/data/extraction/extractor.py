@@ -24,7 +24,7 @@ from components.data.extraction.labels import is_label_text
 from components.data.extraction.posts import find_posts
 from components.data.extraction.result import CodeBlock, Extraction, ExtractionError, Formula, Losses, Post, Thread
 from components.data.extraction.scan import remove_hidden, scan
-from components.data.extraction.slots import PLACEHOLDER, Slots, clean, without_private
+from components.data.extraction.slots import OPEN, PLACEHOLDER, Slots, clean, without_private
 from components.data.extraction.threads import PostMark, ThreadMark, find_thread
 
 MAX_CHARACTERS = 20_000_000
@@ -183,7 +183,7 @@ def _restore(text: str, slots: Slots, inline: bool) -> str:
         ticks = "``" if "`" in value else "`"
         return f"{ticks}{value}{ticks}"
 
-    restored = PLACEHOLDER.sub(item, text)
+    restored = PLACEHOLDER.sub(item, text) if OPEN in text else text
     return re.sub(r" *\n *(?=\$\$)|(?<=\$\$) *\n *", "\n", restored).strip("\n") if "$$" in restored else restored
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 LONGEST = 100  # characters of a label
@@ -76,7 +77,12 @@ _LEAST_LEFT = 16  # letters beside a date, from which a line says more than when
 
 def is_label_text(text: str) -> bool:
     """Whether a block's whole text is a label: share buttons, bylines, notices."""
-    return len(text) < LONGEST and bool(_LABELS.fullmatch(text))
+    return len(text) < LONGEST and _is_label(text)
+
+
+@functools.lru_cache(maxsize=4096)   # asked several times of a page's blocks, and of every page's `Home`
+def _is_label(text: str) -> bool:
+    return bool(_LABELS.fullmatch(text))
 
 
 def is_date_line(text: str) -> bool:

@@ -5,6 +5,7 @@ Works on the blocks of a page. What repeats in every post and is short (names, d
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import defaultdict
 from collections.abc import Sequence
@@ -37,9 +38,9 @@ Signature = tuple[str, str]
 
 def find_posts(blocks: Sequence[Block], page: Page) -> list[int] | None:
     """The post that each block is text of: 1, 2, … in order, -1 outside; None where the page is no thread."""
-    words = " ".join(page.words)
-    if not _PEOPLE.search(words):
+    if not any(map(_names_people, page.words)):
         return None
+    words = " ".join(page.words)
     units: dict[Signature, dict[_Element, int]] = defaultdict(dict)  # characters in each element of a signature
     for block in blocks:
         seen = set()
@@ -63,6 +64,11 @@ def find_posts(blocks: Sequence[Block], page: Page) -> list[int] | None:
     if outside > (min(_OPENING, within / 2) if _COMMENT.search(best[1]) else 0.3 * within):
         return None
     return _texts(blocks, inside, len(numbers))
+
+
+@functools.lru_cache(maxsize=16_384)
+def _names_people(word: str) -> bool:
+    return bool(_PEOPLE.search(word))
 
 
 def _signature(element: _Element) -> Signature | None:
