@@ -50,9 +50,11 @@ _SPECIAL = etree.XPath(
     "contains(@class, 'headerlink')]"
 )
 _SPECIAL_TAGS = ("br", "div", "li", "p", "tr", "button", "sup", "img", "textarea")
-_SPECIAL_ATTRIBUTES = etree.XPath("boolean(.//@data-line-number or .//@unselectable or .//@style)")
-_SPECIAL_CLASS = re.compile("line|ln|gutter|num|copy|button|tool|prompt|headerlink")
-_CLASSES = etree.XPath(".//@class", smart_strings=False)
+# in the value of any attribute; the last are those of `unselectable` and `data-line-number`
+_SPECIAL_VALUE = re.compile(
+    "line|ln|gutter|num|copy|button|tool|prompt|headerlink|user-select|^(?:on|true|yes|unselectable|[0-9]*)$"
+)
+_VALUES = etree.XPath("descendant::*/@*", smart_strings=False)
 _PRE = frozenset(["pre", "listing", "xmp", "textarea"])
 _FLUSH = re.compile(r"^[^\s]", re.M)
 _SPACE_AFTER_NUMBER = re.compile("^[ \\xa0]", re.M)
@@ -297,14 +299,14 @@ def _may_be_special(element: _Element) -> bool:
     """A cheaper question than `_SPECIAL`, with the answer no for nearly all code."""
     if len(element) == 0:
         return False
-    if next(element.iter(*_SPECIAL_TAGS), None) is not None or _SPECIAL_ATTRIBUTES(element):
+    if next(element.iter(*_SPECIAL_TAGS), None) is not None:
         return True
-    return any(map(_is_special_class, set(_CLASSES(element))))
+    return any(map(_is_special_value, set(_VALUES(element))))
 
 
 @functools.lru_cache(maxsize=16_384)
-def _is_special_class(value: str) -> bool:
-    return bool(_SPECIAL_CLASS.search(value))
+def _is_special_value(value: str) -> bool:
+    return bool(_SPECIAL_VALUE.search(value))
 
 
 def _is_gutter(node: _Element) -> bool:
@@ -359,9 +361,9 @@ def _language(element: _Element) -> str:
             ancestor = ancestor.getparent()
     for node in nodes:
         for name in ("data-lang", "data-language", "lang", "data-code-language", "data-enlighter-language"):
-            value = (node.get(name) or "").lower()
-            if value in _KNOWN:
-                return _ALIASES.get(value, value)
+            value = node.get(name)
+            if value and value.lower() in _KNOWN:
+                return _ALIASES.get(value.lower(), value.lower())
         classes = f"{node.get('class') or ''} {node.get('data-syntaxhighlighter-params') or ''}"
         language = _class_language(classes, bare=node.tag in ("pre", "code"))
         if language:

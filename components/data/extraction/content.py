@@ -94,7 +94,9 @@ def _votes(root: _Element, blocks: Sequence[Block]) -> set[int]:
             block.anchor.text = mark + (block.anchor.text or "")
     etree.strip_attributes(root, "href", "src", "srcset", "title", "alt", "style")  # it does not look at them
     html = etree.tostring(root, encoding="unicode", method="html")
-    text = extract_plain_text(html, main_content=True, alt_texts=False, comments=False, post_meta=False)
+    text = extract_plain_text(
+        html, main_content=True, list_bullets=False, alt_texts=False, comments=False, post_meta=False
+    )
     return {int(number) for number in _MARK.findall(text)}
 
 

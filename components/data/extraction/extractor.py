@@ -119,7 +119,7 @@ def _parse(source: str) -> _Element:
             raise ExtractionError("too_deep", f"over {MAX_DEPTH} elements inside each other")
     if root is None:
         raise ExtractionError("no_markup")
-    if source.count("<") > MAX_NODES // 2 and _NODES(root) > MAX_NODES:
+    if len(source) > MAX_NODES and source.count("<") > MAX_NODES // 2 and _NODES(root) > MAX_NODES:
         raise ExtractionError("too_many_elements", f"over {MAX_NODES}")
     return root
 
