@@ -20,10 +20,6 @@ _WIDGETS = re.compile(
 _STRING = etree.XPath("string(.)", smart_strings=False)
 _HOLDS_FORMULAS = etree.XPath("boolean(.//math or .//script[@type])")
 _LINE_DIVS = etree.XPath("boolean(./div[@class='line'])")
-_STYLED = etree.XPath(
-    "//div[contains(@style, 'white-space') and contains(@style, 'mono')] | "
-    "//p[contains(@style, 'white-space') and contains(@style, 'mono')]"
-)
 _PREFORMATTED = re.compile(r"white-space:\s*pre\s*(?:;|$)", re.I)
 _IN_TABLE = etree.XPath("boolean(@class = 'code' or .//pre or .//code or .//td[contains(@class, 'code')])")
 _MATH = re.compile(
@@ -177,9 +173,7 @@ def _candidates(root: _Element, page: Page) -> list[_Element]:
     """What may be code, outer elements first."""
     tags: tuple[str, ...] = _TAGS
     widgets = {value for value in page.classes if _is_widget(value)}
-    styled: set[_Element] = set()
-    if "white-space" in page.source and "mono" in page.source:
-        styled = {element for element in _STYLED(root) if _PREFORMATTED.search(element.get("style", ""))}
+    styled = {element for element in page.typewritten if _PREFORMATTED.search(element.get("style", ""))}
     if widgets or styled:
         tags = (*_TAGS, "div", "ol", "ul", "p")
     found = []

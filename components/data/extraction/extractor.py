@@ -38,6 +38,7 @@ _LARGE_PARSER = etree.HTMLParser(
     encoding="utf-8", remove_comments=True, remove_pis=True, no_network=True, huge_tree=True
 )
 _NODES = etree.XPath("count(//*)")
+_STRING = etree.XPath("string(.)", smart_strings=False)
 _LATEX2HTML = re.compile(r"<!--\s*MATH\s([^<>]{1,5000}?)-->\s*<img\b[^>]{0,1000}>", re.I)  # TeX, and its picture
 _SUFFIX = re.compile(r"\s+(?:[|»·—–]|-|::)\s+")
 
@@ -131,7 +132,7 @@ def _show_source(match: re.Match[str]) -> str:
 def _open_noscript(root: _Element) -> None:
     """Show what a page keeps for readers without scripts, where that is more than a request to turn them on."""
     for element in list(root.iter("noscript")):
-        if len(element) and len(element.xpath("string(.)").strip()) > _LEAST_NOSCRIPT:
+        if len(element) and len(_STRING(element).strip()) > _LEAST_NOSCRIPT:
             element.tag = "div"
 
 
@@ -150,7 +151,7 @@ def _title(root: _Element) -> str:
 
 
 def _heading(element: _Element | None) -> str:
-    return "" if element is None else " ".join(str(element.xpath("string(.)")).split()).rstrip("¶#").strip()
+    return "" if element is None else " ".join(_STRING(element).split()).rstrip("¶#").strip()
 
 
 def render(blocks: Sequence[Block], slots: Slots) -> str:

@@ -85,6 +85,7 @@ class Page:
     words: frozenset[str]  # of all classes
     hidden: tuple[_Element, ...]
     data: tuple[_Element, ...]  # elements with one of `FORMULA_DATA`
+    typewritten: tuple[_Element, ...]  # div and p whose style names white space and a font of one width
     scripts: str
     asciimath: bool
 
@@ -99,6 +100,7 @@ def scan(root: _Element, source: str) -> Page:
     classes: set[str] = set()
     hidden: list[_Element] = []
     data: list[_Element] = []
+    typewritten: list[_Element] = []
     pruned: list[_Element] = []
     walker = etree.iterwalk(root, events=("start",))
     for _, element in walker:
@@ -117,8 +119,11 @@ def scan(root: _Element, source: str) -> Page:
             elif name not in _TOLD:
                 continue
             elif name == "style":
-                if _HIDING.search(element.get("style", "")[:2000]):
+                value = element.get("style", "")
+                if _HIDING.search(value[:2000]):
                     hidden.append(element)
+                if "white-space" in value and "mono" in value and tag in ("div", "p"):
+                    typewritten.append(element)
             elif name == "hidden" or (name == "role" and element.get("role") == "navigation"):
                 hidden.append(element)
             elif name in FORMULA_DATA:
@@ -134,7 +139,7 @@ def scan(root: _Element, source: str) -> Page:
     if not scripts and (words & {"MathJax", "MathJax_Preview", "katex", "math-tex", "tex2jax_process", "mathjax"}):
         scripts = "mathjax"
     asciimath = any(name in scripts for name in _ASCIIMATH)
-    return Page(source, frozenset(classes), words, tuple(hidden), tuple(data), scripts, asciimath)
+    return Page(source, frozenset(classes), words, tuple(hidden), tuple(data), tuple(typewritten), scripts, asciimath)
 
 
 def _name(element: _Element, attribute: str) -> None:

@@ -55,11 +55,12 @@ class Slots:
 def clean(html: str) -> bytes:
     """UTF-8 without control characters and without those that mark text in this package, however written."""
     data = html.encode("utf-8", "replace").translate(None, _CONTROLS)
-    if b"\xee\x80" in data or b"\xef\xbf" in data:
+    # a single byte is found many times faster than two
+    if (b"\xee" in data and b"\xee\x80" in data) or (b"\xef" in data and b"\xef\xbf" in data):
         for mark in _UNWANTED:
             data = data.replace(mark, b"")
     # references come last: what was removed may have stood in the middle of one
-    if b"&#" in data and _SUSPICIOUS.search(data):
+    if _SUSPICIOUS.search(data):
         data = _REFERENCE.sub(_allowed_reference, data.decode()).encode()
     return data
 
