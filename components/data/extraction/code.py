@@ -8,6 +8,7 @@ import re
 from lxml import etree
 from lxml.etree import _Element
 
+from components.data.extraction.languages import class_language, language_of
 from components.data.extraction.result import CodeBlock
 from components.data.extraction.scan import Page
 from components.data.extraction.slots import OPEN, Slots
@@ -59,66 +60,6 @@ _INLINE = frozenset(["code", "tt", "kbd", "samp"])
 _LINE_CLASSES = frozenset(["line", "code-line", "token-line", "view-line", "cl", "crayon-line", "ltx_listingline"])
 _LINES = {"div", "li", "p", "tr", "ol", "ul", "table", "tbody"}
 _CODE_TABLE = re.compile(r"highlight|code|syntax|hljs|rouge|lntable")
-_LANGUAGE = re.compile(
-    r"(?:^|\s)(?:language-|lang-|lang:|highlight-source-|highlight-text-|highlight-|brush:\s*|"
-    r"prettyprint lang-|code-|geshifilter-|"
-    r"sourceCode |src-|listing-|hljs language-|EnlighterJSRAW-|mw-highlight-lang-|"
-    r"cm-s-)([A-Za-z0-9+#.-]{1,24})",
-    re.I,
-)
-_BARE = re.compile(
-    r"(?:^|\s)(?:hljs|sourceCode|prettyprint|programlisting|src|highlight|brush|codehilite|code|chroma|"
-    r"shiki)(?:\s|$)"
-)
-_LANGUAGES = (
-    "python python3 ipython3 py pycon javascript js typescript ts tsx jsx java c cpp c++ csharp cs c# go golang rust "
-    "ruby rb php perl swift kotlin scala haskell hs lua r matlab octave julia fortran pascal ada lisp clojure scheme "
-    "erlang elixir ocaml fsharp sql mysql postgresql plsql sqlite bash sh shell console zsh powershell ps1 "
-    "batch html "
-    "xml css scss less json yaml yml toml ini makefile cmake dockerfile docker nginx diff latex tex bibtex markdown "
-    "md asm nasm verilog vhdl vb vbnet dart groovy objectivec objc d nim zig prolog sas stata gnuplot awk sed vim "
-    "graphql protobuf solidity cuda glsl http text plaintext"
-)
-_KNOWN = frozenset(_LANGUAGES.split())
-_NO_LANGUAGE = frozenset(
-    [
-        "default",
-        "none",
-        "text",
-        "plaintext",
-        "plain",
-        "nohighlight",
-        "no-highlight",
-        "auto",
-        "source",
-        "block",
-        "snippet",
-        "wrapper",
-    ]
-)
-_AMBIGUOUS = (
-    "code-",
-    "highlight-",
-    "src-",
-    "cm-s-",
-    "sourcecode",
-)  # prefixes that stand before much else than languages
-_ALIASES = {
-    "py": "python",
-    "python3": "python",
-    "ipython3": "python",
-    "js": "javascript",
-    "ts": "typescript",
-    "c++": "cpp",
-    "golang": "go",
-    "rb": "ruby",
-    "hs": "haskell",
-    "shell": "bash",
-    "sh": "bash",
-    "yml": "yaml",
-    "c#": "csharp",
-    "cs": "csharp",
-}
 _NUMBERED = re.compile(r"[ \t]*(\d{1,5})(?:[.:|]|(?=\s|$))[ \t]?(.*)")
 _DIGITS = re.compile(r"[\d\s.:]+")
 _PROMPT = re.compile(
@@ -214,7 +155,7 @@ def _read(element: _Element) -> CodeBlock | str | None:
         stripped = text.strip()
         if "\n" not in stripped or (
             len(stripped) <= MAX_INLINE
-            and not _class_language(element.get("class") or "")
+            and not class_language(element.get("class") or "")
             and element.find(".//br") is None
             and "\n " not in stripped
         ):
@@ -240,7 +181,7 @@ def _block(element: _Element, text: str) -> CodeBlock:
     while lines and not lines[-1]:
         lines.pop()
     lines = _without_prompts(_without_numbers(lines))
-    return CodeBlock("\n".join(lines), _language(element))
+    return CodeBlock("\n".join(lines), language_of(element))
 
 
 def _text(element: _Element) -> str:
@@ -321,7 +262,10 @@ def _is_line(node: _Element) -> bool:
 
 def _table(table: _Element) -> str | None:
     """Code in a table with a gutter, or with a row a line; None for any other table."""
-    rows = [row for row in table.iter("tr") if row.find("td") is not None]
+    inner = next(table.iterdescendants("table"), None)
+    if inner is not None and next(inner.iterdescendants("table"), None) is not None:
+        return None   # layout; to read it again at each level would take forever
+    rows = [row for row in _outer_rows(table) if row.find("td") is not None]
     lines: list[str] = []
     gutters = 0
     named = bool(_CODE_TABLE.search(table.get("class") or ""))
@@ -344,40 +288,15 @@ def _table(table: _Element) -> str | None:
     return "\n".join(lines) if any(lines) else None
 
 
-def _language(element: _Element) -> str:
-    """From the element's, its only child's and two ancestors' classes and attributes."""
-    nodes = [element]
-    nodes += [child for child in element.iter("code", "pre") if child is not element][:2]
-    ancestor = element.getparent()
-    for _ in range(3):
-        if ancestor is not None and ancestor.tag in ("div", "figure", "pre", "td", "table", "span"):
-            nodes.append(ancestor)
-            ancestor = ancestor.getparent()
-    for node in nodes:
-        for name in ("data-lang", "data-language", "lang", "data-code-language", "data-enlighter-language"):
-            value = node.get(name)
-            if value and value.lower() in _KNOWN:
-                return _ALIASES.get(value.lower(), value.lower())
-        classes = f"{node.get('class') or ''} {node.get('data-syntaxhighlighter-params') or ''}"
-        language = _class_language(classes, bare=node.tag in ("pre", "code"))
-        if language:
-            return language
-    return ""
-
-
-@functools.lru_cache(maxsize=16_384)
-def _class_language(classes: str, bare: bool = False) -> str:
-    """The language that classes name; `bare`: also without a prefix and without a highlighter's class beside it."""
-    for match in _LANGUAGE.finditer(classes):
-        name = match[1].lower().rstrip(".-")
-        ambiguous = match[0].strip().lower().startswith(_AMBIGUOUS)
-        if name not in _NO_LANGUAGE and (name in _KNOWN or not ambiguous):
-            return _ALIASES.get(name, name)
-    if bare or _BARE.search(classes):
-        for word in classes.lower().split():
-            if word in _KNOWN and word not in _NO_LANGUAGE:
-                return _ALIASES.get(word, word)
-    return ""
+def _outer_rows(table: _Element) -> list[_Element]:
+    """Rows that are in no other row of the table."""
+    rows = []
+    walker = etree.iterwalk(table, events=("start",))
+    for _, node in walker:
+        if node.tag == "tr":
+            rows.append(node)
+            walker.skip_subtree()
+    return rows
 
 
 def _without_numbers(lines: list[str]) -> list[str]:
