@@ -19,7 +19,12 @@ from components.data.extraction.scan import Page
 
 _PEOPLE = re.compile(r"user|author|avatar|member|poster|nick|person|creator|profile|vcard", re.I)
 _COMMENT = re.compile(r"comment|repl(?:y|ies)|respond", re.I)  # of articles too, where nothing speaks of a forum
-_FORUM = re.compile(r"(?:up|down)vote|vote-?bar|score|karma|points|forum|thread|topic|communit|board", re.I)
+# `thread-even` is WordPress's word for every other comment, a billboard is an advertisement
+_FORUM = re.compile(
+    r"(?:up|down)vote|vote-?bar|score|karma|(?<!key)points|forum|thread(?!-(?:even|odd|alt)\b)|topic|communit(?!y-guideline)|"
+    r"(?<!bill)(?<!leader)(?<!flip)(?<!dash)(?<!clip)(?<!key)board", re.I,
+)  # fmt: skip
+_LAYOUT = re.compile(r"(?:[a-z]+[_-])?(?:page)?(?:row|container|columns?|col|grid|section)", re.I)   # rows of a page
 _NO_TEXT = re.compile(
     r"(?:^|[\s_-])(?:sig|signature|foot\w*|buttons?|actions?|tools?|controls?|meta|rank|badge)(?:$|[\s_-])", re.I
 )
@@ -40,7 +45,7 @@ def find_posts(blocks: Sequence[Block], page: Page) -> list[int] | None:
     """The post that each block is text of: 1, 2, … in order, -1 outside; None where the page is no thread."""
     if not any(map(_names_people, page.words)):
         return None
-    words = " ".join(page.words)
+    words = " ".join(word for word in page.words if not word.startswith(("category-", "tag-")))
     units: dict[Signature, dict[_Element, int]] = defaultdict(dict)  # characters in each element of a signature
     for block in blocks:
         seen = set()
@@ -75,7 +80,8 @@ def _signature(element: _Element) -> Signature | None:
     words = (element.get("class") or "").split()
     if not words or element.tag in ("body", "html", "p", "span", "main"):
         return None
-    return element.tag, words[0].rstrip("0123456789-_")
+    name = words[0].rstrip("0123456789-_")
+    return None if _LAYOUT.fullmatch(name) else (element.tag, name)
 
 
 def _are_posts(found: list[_Element], signature: Signature, words: str) -> bool:
