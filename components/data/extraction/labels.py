@@ -34,6 +34,12 @@ _LABELS = re.compile(
     r"(?:您|你)?(?:当前|现在)?的?(?:所在)?位置.*|热门(?:新闻|文章|推荐).*|上一篇.*|下一篇.*|関連記事.*|最終更新.*)",
     re.I | re.S,
 )
+_LONGEST_NOTICE = 400
+_COOKIES = re.compile(
+    r"\b(?:we|site|page) uses? (?:\w+ ){0,3}cookies\b.*\b(?:agree|consent|accept|continu|settings|more information)|"
+    r"\b(?:by continuing to|if you continue to)\b.{0,80}\bcookies\b|\bverwende[nt] .{0,30}cookies\b",
+    re.I | re.S,
+)
 ENDS = re.compile(
     r"(?:related|recommended|you (?:may|might) (?:also )?(?:like|enjoy)|more (?:from|stories|articles|posts|news)|"
     r"read (?:more|next)|leave a (?:comment|reply)|about the author|written by|share this|"
@@ -77,7 +83,9 @@ _LEAST_LEFT = 16  # letters beside a date, from which a line says more than when
 
 def is_label_text(text: str) -> bool:
     """Whether a block's whole text is a label: share buttons, bylines, notices."""
-    return len(text) < LONGEST and _is_label(text)
+    if len(text) < LONGEST:
+        return _is_label(text)
+    return len(text) < _LONGEST_NOTICE and "ookies" in text and bool(_COOKIES.search(text))
 
 
 @functools.lru_cache(maxsize=4096)   # asked several times of a page's blocks, and of every page's `Home`

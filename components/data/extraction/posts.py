@@ -24,7 +24,10 @@ _FORUM = re.compile(
     r"(?:up|down)vote|vote-?bar|score|karma|(?<!key)points|forum|thread(?!-(?:even|odd|alt)\b)|topic|communit(?!y-guideline)|"
     r"(?<!bill)(?<!leader)(?<!flip)(?<!dash)(?<!clip)(?<!key)board", re.I,
 )  # fmt: skip
-_LAYOUT = re.compile(r"(?:[a-z]+[_-])?(?:page)?(?:row|container|columns?|col|grid|section)", re.I)   # rows of a page
+_LAYOUT = re.compile(   # parts of a page, as its frame or a page builder calls them
+    r"(?:[a-z]+[_-])?(?:page)?(?:row|container|columns?|col|grid|section)|"
+    r"(?:elementor|et_pb|vc|fl|fusion|wp-block)[_-].*", re.I,
+)  # fmt: skip
 _NO_TEXT = re.compile(
     r"(?:^|[\s_-])(?:sig|signature|foot\w*|buttons?|actions?|tools?|controls?|meta|rank|badge)(?:$|[\s_-])", re.I
 )
