@@ -31,7 +31,7 @@ _BOILERPLATE = re.compile(
 )
 _BODY = re.compile(r"(?:^|[\s_-])(?:article|entry|post|story)[_-]?(?:body|content|text)(?:$|[\s_-])|articleBody", re.I)
 _NEVER = re.compile(
-    r"admonition[\w-]* alert[\w-]*|markdown-alert[\w-]*|notice--\w+|"
+    r"content-sidebar[\w-]*|admonition[\w-]* alert[\w-]*|markdown-alert[\w-]*|notice--\w+|"
     r"(?:^|\s)(?:has|no|with|without|is)-\S+|(?:^|\s)\S+-enabled",
     re.I,
 )  # says what a page has

@@ -31,6 +31,8 @@ MAX_CHARACTERS = 20_000_000
 MAX_NODES = 300_000
 MAX_DEPTH = 600
 _LEAST_NOSCRIPT = 400
+_NO_TEXT = ("button", "select", "svg", "canvas", "object", "video", "audio", "map")
+_LEAST_SWALLOWED = 1000
 _TOO_DEEP = etree.XPath(f"boolean({'/*' * (MAX_DEPTH + 1)})")
 _PARSER = etree.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, no_network=True)
 # for what that one gives up on: elements 256 deep, texts of 10 MB
@@ -55,10 +57,11 @@ def extract_page(html: str | bytes, url: str = "", content_type: str = "") -> Ex
     replace_code(root, page, slots)
     replace_formulas(root, page, slots)
     _open_noscript(root)
+    _free_swallowed(root)
     etree.strip_elements(root, *DROPPED, with_tail=False)
-    remove_hidden(page)
     body = root.find(".//body")
     body = root if body is None else body
+    remove_hidden(page, body)
     mark = find_thread(body, page)
     posts = {post.body: index for index, post in enumerate(mark.posts)} if mark else {}
     blocks = read_blocks(body, read_delimiters(page), slots, posts, page)
@@ -133,6 +136,13 @@ def _open_noscript(root: _Element) -> None:
     """Show what a page keeps for readers without scripts, where that is more than a request to turn them on."""
     for element in list(root.iter("noscript")):
         if len(element) and len(_STRING(element).strip()) > _LEAST_NOSCRIPT:
+            element.tag = "div"
+
+
+def _free_swallowed(root: _Element) -> None:
+    """Make plain boxes of controls and pictures that hold paragraphs: the parser found their end too late."""
+    for element in list(root.iter(*_NO_TEXT)):
+        if len(element) and element.find(".//p") is not None and len(_STRING(element)) > _LEAST_SWALLOWED:
             element.tag = "div"
 
 

@@ -70,6 +70,7 @@ _LONG_SCRIPT = 60_000  # characters; longer scripts are programs and data, no co
 
 
 _PRUNABLE = frozenset(["nav", "aside", "div", "ul", "ol", "section", "footer", "header", "table"])
+_ALL_OF_IT, _MUCH = 0.8, 0.5  # of the page's characters
 _LINK_SHARE = 0.6  # of the characters of a boilerplate element, white space included
 _STRING = etree.XPath("string(.)", smart_strings=False)
 _LENGTH = etree.XPath("string-length(.)")
@@ -102,10 +103,11 @@ def scan(root: _Element, source: str) -> Page:
     data: list[_Element] = []
     typewritten: list[_Element] = []
     pruned: list[_Element] = []
+    most = _ALL_OF_IT * _LENGTH(root)
     walker = etree.iterwalk(root, events=("start",))
     for _, element in walker:
         tag = element.tag
-        if tag in _PRUNABLE and is_boilerplate(element, tag) and _is_link_list(element):
+        if tag in _PRUNABLE and is_boilerplate(element, tag) and _is_link_list(element, most):
             pruned.append(element)
             walker.skip_subtree()
             continue
@@ -173,11 +175,13 @@ def with_classes(values: tuple[str, ...]) -> Callable[[_Element], list[_Element]
     return functools.partial(path, **{f"c{index}": value for index, value in enumerate(values)})
 
 
-def _is_link_list(element: _Element) -> bool:
+def _is_link_list(element: _Element, most: float) -> bool:
+    """`most`: what has more characters is the page, however full of links and whatever it is called."""
     if len(element) == 0:
         return False
     links = sum(len(link.text or "") if len(link) == 0 else len(_STRING(link)) for link in element.iter("a"))
-    return links > _LINK_SHARE * _LENGTH(element) and element.find(".//pre") is None
+    length = _LENGTH(element)
+    return links > _LINK_SHARE * length and length < most and element.find(".//pre") is None
 
 
 def _speaking_of_formulas(root: _Element) -> list[str]:
@@ -197,8 +201,15 @@ def _speaking_of_formulas(root: _Element) -> list[str]:
     return found
 
 
-def remove_hidden(page: Page) -> None:
-    """Empty what a reader never sees; formulas that hide their source are placeholders by now and stay."""
+def remove_hidden(page: Page, body: _Element) -> None:
+    """Empty what a reader never sees; formulas that hide their source are placeholders by now and stay. What holds
+    much of a page is shown by a script: frameworks send it hidden."""
+    most = _MUCH * _LENGTH(body) if page.hidden else 0
     for element in page.hidden:
-        if element.getparent() is not None and element.attrib and element.tag not in ("body", "html"):
+        if element.getparent() is None or not element.attrib or element.tag in ("body", "html"):
+            continue
+        if _LENGTH(element) > most:
+            for name in ("hidden", "style", "class"):
+                element.attrib.pop(name, None)
+        else:
             element.clear(keep_tail=True)
