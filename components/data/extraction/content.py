@@ -60,14 +60,15 @@ def choose(root: _Element, blocks: Sequence[Block]) -> list[bool]:
         _drop_captions(blocks, keep)
     _trim(blocks, keep)
     _fit_headings(blocks, keep)
-    return keep
+    return keep if any(keep) else [index in voted for index in range(len(blocks))]
 
 
 def _is_missed(blocks: Sequence[Block], keep: Sequence[bool]) -> bool:
     """Whether most of the page's prose was left out: the votes fell for a consent dialog, a teaser or a comment."""
     prose = [_is_prose(block) for block in blocks]
     missed = _characters(blocks, [good and not wanted for good, wanted in zip(prose, keep, strict=True)])
-    return missed > _MISSED and missed > 2 * _characters(blocks, keep)
+    kept = _characters(blocks, [good and wanted for good, wanted in zip(prose, keep, strict=True)])
+    return missed > _MISSED and missed > 2 * kept and missed > _characters(blocks, keep)
 
 
 def _is_prose(block: Block) -> bool:

@@ -65,8 +65,11 @@ def extract_page(html: str | bytes, url: str = "", content_type: str = "") -> Ex
     mark = find_thread(body, page)
     posts = {post.body: index for index, post in enumerate(mark.posts)} if mark else {}
     blocks = read_blocks(body, read_delimiters(page), slots, posts, page)
+    keep = [block.post >= 0 and not is_label_text(block.text) for block in blocks] if mark else []
+    if not any(keep):
+        mark = None   # or one whose posts are empty
     found = None if mark else find_posts(blocks, page)
-    keep = [block.post >= 0 and not is_label_text(block.text) for block in blocks] if mark else choose(root, blocks)
+    keep = keep if mark else choose(root, blocks)
     if found:
         mark = _number_posts(blocks, found, keep)
         keep = [block.post >= 0 for block in blocks]
