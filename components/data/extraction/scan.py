@@ -208,7 +208,8 @@ def remove_hidden(page: Page, body: _Element) -> None:
     for element in page.hidden:
         if element.getparent() is None or not element.attrib or element.tag in ("body", "html"):
             continue
-        if _LENGTH(element) > most:
+        streamed = (element.get("id") or "").startswith("S:")   # React's name for a part of the page
+        if streamed or _LENGTH(element) > most:
             for name in ("hidden", "style", "class"):
                 element.attrib.pop(name, None)
         else:
