@@ -18,12 +18,13 @@ from components.data.extraction.labels import is_date_line, is_label_text
 from components.data.extraction.scan import Page
 
 _PEOPLE = re.compile(r"user|author|avatar|member|poster|nick|person|creator|profile|vcard", re.I)
-_COMMENT = re.compile(r"comment|repl(?:y|ies)|respond", re.I)  # of articles too, where nothing speaks of a forum
-# `thread-even` is WordPress's word for every other comment, a billboard is an advertisement
+_COMMENT = re.compile(r"comment|repl(?:y|ies)|respond", re.I)
+# Not `thread-even`, WordPress's word for every other comment, nor a network's name; a billboard is an advertisement.
 _FORUM = re.compile(
-    r"(?:up|down)vote|vote-?bar|score|karma|(?<!key)points|forum|thread(?!-(?:even|odd|alt)\b)|topic|communit(?!y-guideline)|"
-    r"(?<!bill)(?<!leader)(?<!flip)(?<!dash)(?<!clip)(?<!key)board", re.I,
+    r"(?:up|down)vote|vote-?bar|score\b(?!-)|karma|(?<!key)points|forum|thread(?!-(?:even|odd|alt)\b|s\b)|topic|"
+    r"(?<!join-)communit(?!y-guideline)|(?<!bill)(?<!leader)(?<!flip)(?<!dash)(?<!clip)(?<!key)board", re.I,
 )  # fmt: skip
+_CATEGORIES = ("category-", "tag-", "topic-")   # such a class says what a page is about
 _LAYOUT = re.compile(   # parts of a page, as its frame or a page builder calls them
     r"(?:[a-z]+[_-])?(?:page)?(?:row|container|columns?|col|grid|section)|"
     r"(?:elementor|et_pb|vc|fl|fusion|wp-block)[_-].*", re.I,
@@ -48,7 +49,8 @@ def find_posts(blocks: Sequence[Block], page: Page) -> list[int] | None:
     """The post that each block is text of: 1, 2, … in order, -1 outside; None where the page is no thread."""
     if not any(map(_names_people, page.words)):
         return None
-    words = " ".join(word for word in page.words if not word.startswith(("category-", "tag-")))
+    if not any(_names_forum(word) for word in page.words if not word.startswith(_CATEGORIES)):
+        return None   # an article with boxes of one kind, or with comments
     units: dict[Signature, dict[_Element, int]] = defaultdict(dict)  # characters in each element of a signature
     for block in blocks:
         seen = set()
@@ -57,7 +59,7 @@ def find_posts(blocks: Sequence[Block], page: Page) -> list[int] | None:
             if signature and signature not in seen:  # the nearest of its kind: posts may be nested
                 seen.add(signature)
                 units[signature][element] = units[signature].get(element, 0) + len(block.text)
-    fitting = [signature for signature, found in units.items() if _are_posts(list(found), signature, words)]
+    fitting = [signature for signature, found in units.items() if _are_posts(list(found))]
     best = max(fitting, key=lambda signature: sum(units[signature].values()), default=None)
     if best is None:
         return None
@@ -79,6 +81,11 @@ def _names_people(word: str) -> bool:
     return bool(_PEOPLE.search(word))
 
 
+@functools.lru_cache(maxsize=16_384)
+def _names_forum(word: str) -> bool:
+    return bool(_FORUM.search(word))
+
+
 def _signature(element: _Element) -> Signature | None:
     words = (element.get("class") or "").split()
     if not words or element.tag in ("body", "html", "p", "span", "main"):
@@ -87,8 +94,8 @@ def _signature(element: _Element) -> Signature | None:
     return None if _LAYOUT.fullmatch(name) else (element.tag, name)
 
 
-def _are_posts(found: list[_Element], signature: Signature, words: str) -> bool:
-    if len(found) < _LEAST_POSTS or (_COMMENT.search(signature[1]) and not _FORUM.search(words)):
+def _are_posts(found: list[_Element]) -> bool:
+    if len(found) < _LEAST_POSTS:
         return False
     sample = found[:20]
     marked = sum(bool(_MARKS(element)) for element in sample)

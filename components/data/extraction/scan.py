@@ -71,6 +71,7 @@ _LONG_SCRIPT = 60_000  # characters; longer scripts are programs and data, no co
 
 _PRUNABLE = frozenset(["nav", "aside", "div", "ul", "ol", "section", "footer", "header", "table"])
 _ALL_OF_IT, _MUCH = 0.8, 0.5  # of the page's characters
+_LEAST_PAGE = 2000  # characters; less is not all of a page
 _LINK_SHARE = 0.6  # of the characters of a boilerplate element, white space included
 _STRING = etree.XPath("string(.)", smart_strings=False)
 _LENGTH = etree.XPath("string-length(.)")
@@ -103,11 +104,10 @@ def scan(root: _Element, source: str) -> Page:
     data: list[_Element] = []
     typewritten: list[_Element] = []
     pruned: list[_Element] = []
-    most = _ALL_OF_IT * _LENGTH(root)
     walker = etree.iterwalk(root, events=("start",))
     for _, element in walker:
         tag = element.tag
-        if tag in _PRUNABLE and is_boilerplate(element, tag) and _is_link_list(element, most):
+        if tag in _PRUNABLE and is_boilerplate(element, tag) and _is_link_list(element, root):
             pruned.append(element)
             walker.skip_subtree()
             continue
@@ -175,13 +175,15 @@ def with_classes(values: tuple[str, ...]) -> Callable[[_Element], list[_Element]
     return functools.partial(path, **{f"c{index}": value for index, value in enumerate(values)})
 
 
-def _is_link_list(element: _Element, most: float) -> bool:
-    """`most`: what has more characters is the page, however full of links and whatever it is called."""
+def _is_link_list(element: _Element, root: _Element) -> bool:
+    """Little else than links, and not all of the page: that is content, whatever it is called."""
     if len(element) == 0:
         return False
     links = sum(len(link.text or "") if len(link) == 0 else len(_STRING(link)) for link in element.iter("a"))
     length = _LENGTH(element)
-    return links > _LINK_SHARE * length and length < most and element.find(".//pre") is None
+    if links <= _LINK_SHARE * length or element.find(".//pre") is not None:
+        return False
+    return length < _LEAST_PAGE or length < _ALL_OF_IT * _LENGTH(root)
 
 
 def _speaking_of_formulas(root: _Element) -> list[str]:
