@@ -31,7 +31,7 @@ MAX_CHARACTERS = 20_000_000
 MAX_NODES = 300_000
 MAX_DEPTH = 600
 _LEAST_NOSCRIPT = 400
-_NO_TEXT = ("button", "select", "svg", "canvas", "object", "video", "audio", "map")
+_NO_TEXT = ("button", "select", "svg", "map")
 _LEAST_SWALLOWED = 1000
 _TOO_DEEP = etree.XPath(f"boolean({'/*' * (MAX_DEPTH + 1)})")
 _PARSER = etree.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, no_network=True)

@@ -25,10 +25,6 @@ _FORUM = re.compile(
     r"(?<!join-)communit(?!y-guideline)|(?<!bill)(?<!leader)(?<!flip)(?<!dash)(?<!clip)(?<!key)board", re.I,
 )  # fmt: skip
 _CATEGORIES = ("category-", "tag-", "topic-")   # such a class says what a page is about
-_LAYOUT = re.compile(   # parts of a page, as its frame or a page builder calls them
-    r"(?:[a-z]+[_-])?(?:page)?(?:row|container|columns?|col|grid|section)|"
-    r"(?:elementor|et_pb|vc|fl|fusion|wp-block)[_-].*", re.I,
-)  # fmt: skip
 _NO_TEXT = re.compile(
     r"(?:^|[\s_-])(?:sig|signature|foot\w*|buttons?|actions?|tools?|controls?|meta|rank|badge)(?:$|[\s_-])", re.I
 )
@@ -90,8 +86,7 @@ def _signature(element: _Element) -> Signature | None:
     words = (element.get("class") or "").split()
     if not words or element.tag in ("body", "html", "p", "span", "main"):
         return None
-    name = words[0].rstrip("0123456789-_")
-    return None if _LAYOUT.fullmatch(name) else (element.tag, name)
+    return element.tag, words[0].rstrip("0123456789-_")
 
 
 def _are_posts(found: list[_Element]) -> bool:
