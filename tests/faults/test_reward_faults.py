@@ -148,6 +148,15 @@ def test_nothing_outlives_a_judge_that_is_killed(tmp_path: Path) -> None:
     assert len(family) >= 4 and not alive
 
 
+def descriptors_of(pid: int) -> int:
+    """How many files a process has open; to an ordinary user, who may not look into it, the size of their table."""
+    try:
+        return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+    except PermissionError:
+        sizes = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("FDSize:")]
+        return int(sizes[0].split()[1])   # doubles as it fills: 300 leaked files would show
+
+
 def test_many_programs_leak_nothing() -> None:
     with SandboxPool(1) as pool:
         def footprint() -> tuple[int, int, int]:
@@ -155,7 +164,7 @@ def test_many_programs_leak_nothing() -> None:
             assert server is not None
             descriptors = len(list(Path("/proc/self/fd").iterdir()))
             inner = children(server.pid) if pool.level == "namespaces" else [server.pid]
-            return descriptors, len(list(Path(f"/proc/{inner[0]}/fd").iterdir())), threading.active_count()
+            return descriptors, descriptors_of(inner[0]), threading.active_count()
 
         def some(start: int) -> None:
             programs = [f"open('f','w').close()\nprint(int(input()) + 1)  # {n}" if n % 9 == 0 else f"print(1)  # {n}"

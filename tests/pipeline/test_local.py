@@ -50,7 +50,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a mini run that was killed twice, by SIGKILL and by Ctrl-C, and continued to its end."""
     root = tmp_path_factory.mktemp("runs").resolve()
     command = [sys.executable, "-m", "pipelines.cli", "run", "--runs", str(root), "--profile", MINI]
-    for node, number in (("synthesis", signal.SIGKILL), ("sft", signal.SIGINT)):
+    for node, number, seconds in (("synthesis", signal.SIGKILL, 0.2), ("sft", signal.SIGINT, 0.7)):
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT,
             preexec_fn=_hear_interrupts,
@@ -61,7 +61,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 break
         else:
             pytest.fail(f"{node} never started: {process.stderr.read()}")
-        time.sleep(0.7)   # into the task, past its imports or not
+        time.sleep(seconds)   # into the task, past its imports or not: the first takes but a second in all
         process.send_signal(number)
         error = process.stderr.read() if number == signal.SIGINT else ""
         assert process.wait(timeout=30) == (130 if number == signal.SIGINT else -signal.SIGKILL)
