@@ -44,6 +44,17 @@ def test_what_is_hidden_and_small_goes() -> None:
     assert LAST in text and LAST.upper() not in text
 
 
+def test_code_behind_a_tab_or_not_for_search_engines_is_kept() -> None:
+    tabs = (
+        "<div class='tabs'><section role='tabpanel'><pre><code>pip install flood</code></pre></section>"
+        "<section role='tabpanel' hidden><pre><code>brew install flood\nbrew upgrade</code></pre></section></div>"
+        "<section data-nosnippet><div><pre>import flood<br>flood.rise()</pre></div></section>"
+    )
+    text = extract(page(f"<article>{ARTICLE}{tabs}<p>{LAST}</p></article>")).text
+    for code in ("pip install flood", "brew install flood\nbrew upgrade", "import flood\nflood.rise()"):
+        assert code in text
+
+
 COMMENTS = "".join(
     f"<li class='comment {'even thread-even' if n % 2 else 'odd thread-odd'} depth-1'><div class='comment-author'>Reader "
     f"{n}</div><div class='comment-content'><p>I remember that night well, number {n}, and we were all afraid.</p></div></li>"

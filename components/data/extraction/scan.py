@@ -150,7 +150,7 @@ def _name(element: _Element, attribute: str) -> None:
     if attribute == "role":
         word = _ROLES.get(value, "")
     elif attribute == "data-nosnippet":
-        word = "nosnippet"
+        word = "nosnippet" if element.find(".//pre") is None else ""
     else:
         word = value if len(value) < 40 and names_boilerplate(value) else ""
     if word:
@@ -205,13 +205,13 @@ def _speaking_of_formulas(root: _Element) -> list[str]:
 
 def remove_hidden(page: Page, body: _Element) -> None:
     """Empty what a reader never sees; formulas that hide their source are placeholders by now and stay. What holds
-    much of a page is shown by a script: frameworks send it hidden."""
+    much of a page is shown by a script: frameworks send it hidden. Behind a tab is the same for another system."""
     most = _MUCH * _LENGTH(body) if page.hidden else 0
     for element in page.hidden:
         if element.getparent() is None or not element.attrib or element.tag in ("body", "html"):
             continue
         streamed = (element.get("id") or "").startswith("S:")   # React's name for a part of the page
-        if streamed or _LENGTH(element) > most:
+        if streamed or element.get("role") == "tabpanel" or _LENGTH(element) > most:
             for name in ("hidden", "style", "class"):
                 element.attrib.pop(name, None)
         else:
