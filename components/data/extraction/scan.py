@@ -71,7 +71,7 @@ _LONG_SCRIPT = 60_000  # characters; longer scripts are programs and data, no co
 
 _PRUNABLE = frozenset(["nav", "aside", "div", "ul", "ol", "section", "footer", "header", "table"])
 _ALL_OF_IT, _MUCH = 0.8, 0.5  # of the page's characters
-_LEAST_PAGE = 2000  # characters; less is not all of a page
+_LEAST_PAGE, _LEAST_SHOWN = 2000, 400  # characters; less is not all of a page, or much of one
 _LINK_SHARE = 0.6  # of the characters of a boilerplate element, white space included
 _STRING = etree.XPath("string(.)", smart_strings=False)
 _LENGTH = etree.XPath("string-length(.)")
@@ -206,12 +206,15 @@ def _speaking_of_formulas(root: _Element) -> list[str]:
 def remove_hidden(page: Page, body: _Element) -> None:
     """Empty what a reader never sees; formulas that hide their source are placeholders by now and stay. What holds
     much of a page is shown by a script: frameworks send it hidden. Behind a tab is the same for another system."""
-    most = _MUCH * _LENGTH(body) if page.hidden else 0
+    most = 0.0
     for element in page.hidden:
         if element.getparent() is None or not element.attrib or element.tag in ("body", "html"):
             continue
         streamed = (element.get("id") or "").startswith("S:")   # React's name for a part of the page
-        if streamed or element.get("role") == "tabpanel" or _LENGTH(element) > most:
+        length = _LENGTH(element)
+        if length >= _LEAST_SHOWN:
+            most = most or _MUCH * _LENGTH(body)
+        if streamed or element.get("role") == "tabpanel" or (length >= _LEAST_SHOWN and length > most):
             for name in ("hidden", "style", "class"):
                 element.attrib.pop(name, None)
         else:
