@@ -104,10 +104,11 @@ def scan(root: _Element, source: str) -> Page:
     data: list[_Element] = []
     typewritten: list[_Element] = []
     pruned: list[_Element] = []
+    most = functools.cache(lambda: _ALL_OF_IT * _LENGTH(root))   # counted when first asked for, and once
     walker = etree.iterwalk(root, events=("start",))
     for _, element in walker:
         tag = element.tag
-        if tag in _PRUNABLE and is_boilerplate(element, tag) and _is_link_list(element, root):
+        if tag in _PRUNABLE and is_boilerplate(element, tag) and _is_link_list(element, most):
             pruned.append(element)
             walker.skip_subtree()
             continue
@@ -175,7 +176,7 @@ def with_classes(values: tuple[str, ...]) -> Callable[[_Element], list[_Element]
     return functools.partial(path, **{f"c{index}": value for index, value in enumerate(values)})
 
 
-def _is_link_list(element: _Element, root: _Element) -> bool:
+def _is_link_list(element: _Element, most: Callable[[], float]) -> bool:
     """Little else than links, and not all of the page: that is content, whatever it is called."""
     if len(element) == 0:
         return False
@@ -183,7 +184,7 @@ def _is_link_list(element: _Element, root: _Element) -> bool:
     length = _LENGTH(element)
     if links <= _LINK_SHARE * length or element.find(".//pre") is not None:
         return False
-    return length < _LEAST_PAGE or length < _ALL_OF_IT * _LENGTH(root)
+    return length < _LEAST_PAGE or length < most()
 
 
 def _speaking_of_formulas(root: _Element) -> list[str]:
@@ -206,15 +207,13 @@ def _speaking_of_formulas(root: _Element) -> list[str]:
 def remove_hidden(page: Page, body: _Element) -> None:
     """Empty what a reader never sees; formulas that hide their source are placeholders by now and stay. What holds
     much of a page is shown by a script: frameworks send it hidden. Behind a tab is the same for another system."""
-    most = 0.0
+    much = functools.cache(lambda: _MUCH * _LENGTH(body))   # of the body as it was before the first that asks
     for element in page.hidden:
         if element.getparent() is None or not element.attrib or element.tag in ("body", "html"):
             continue
         streamed = (element.get("id") or "").startswith("S:")   # React's name for a part of the page
         length = _LENGTH(element)
-        if length >= _LEAST_SHOWN:
-            most = most or _MUCH * _LENGTH(body)
-        if streamed or element.get("role") == "tabpanel" or (length >= _LEAST_SHOWN and length > most):
+        if streamed or element.get("role") == "tabpanel" or (length >= _LEAST_SHOWN and length > much()):
             for name in ("hidden", "style", "class"):
                 element.attrib.pop(name, None)
         else:
