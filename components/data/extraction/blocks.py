@@ -59,9 +59,8 @@ _NAVIGATION = re.compile(
     r"mw-editsection|catlinks|most-?read|author-?(?:box|bio|description|profile|card)|about-?(?:the-?)?author|"
     r"comments?|respond|disqus|post-?meta\w*|entry-?meta|tag-?(?:list|links)|credits?|outbrain|taboola|donat\w*)(?:$|[\s_-])|"
     r"breadcrumb|footer|cookie|consent|newsletter|advertis|sponsored|related-?(?:posts?|articles?|stor)|gdpr|subscri(?!ber-(?:only|preview|content|premium)|bed)|"
-    r"addtoany|sharedaddy|jp-relatedposts|paywall",
-    re.I,
-)
+    r"addtoany|sharedaddy|jp-relatedposts|paywall"
+)  # of names in lower case
 # these may outgrow an article
 _COMMENTS = re.compile(r"comment|respond|disqus|repl(?:y|ies)|side-?bar|foot|^nav|^aside|cookie|consent", re.I)
 _LARGE = 0.4  # of the page's characters; what holds more is the page, whatever it is called
@@ -248,7 +247,7 @@ def read_blocks(
 
 @functools.lru_cache(maxsize=16_384)
 def _names_navigation(classes: str) -> bool:
-    return bool(_NAVIGATION.search(classes))
+    return bool(_NAVIGATION.search(classes.lower()))
 
 
 def _unmark_common(blocks: Sequence[Block]) -> None:

@@ -18,6 +18,10 @@ _WIDGETS = re.compile(
     r"syntaxhighlighter|crayon-syntax|ltx_listing|CodeMirror-code|(?:^|\s)de1(?:$|\s)|code-view|linenums|hljs-ln|"
     r"(?:^|\s)dp-\w|ace_text-layer|view-lines|enlighter-code|geshifilter-|w3-code|(?:^|\s)fragment(?:$|\s)"
 )  # of elements that hold code without being any of these
+_WIDGET_HINTS = (
+    "syntaxhighlighter", "crayon-", "ltx_listing", "CodeMirror", "de1", "code", "linenums", "hljs-", "dp-", "ace_text",
+    "view-lines", "enlighter", "geshifilter", "fragment",
+)  # fmt: skip
 _STRING = etree.XPath("string(.)", smart_strings=False)
 _HOLDS_FORMULAS = etree.XPath("boolean(.//math or .//script[@type])")
 _LINE_DIVS = etree.XPath("boolean(./div[@class='line'])")
@@ -113,7 +117,9 @@ def _whole(element: _Element) -> _Element:
 def _candidates(root: _Element, page: Page) -> list[_Element]:
     """What may be code, outer elements first."""
     tags: tuple[str, ...] = _TAGS
-    widgets = {value for value in page.classes if _is_widget(value)}
+    named = "\n".join(page.classes)
+    maybe = any(hint in named for hint in _WIDGET_HINTS)
+    widgets = {value for value in page.classes if _is_widget(value)} if maybe else set()
     styled = {element for element in page.typewritten if _PREFORMATTED.search(element.get("style", ""))}
     if widgets or styled:
         tags = (*_TAGS, "div", "ol", "ul", "p")

@@ -7,6 +7,7 @@ boilerplate goes.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ _CONTENT = re.compile(
     r"(?:^|\s)(?:markdown|rst-content|body|document|content)(?:$|\s)|articleBody",
     re.I,
 )
-_CAPTION = re.compile(r"caption|img_?-?desc|photo-?desc|image-?desc|picture-?desc", re.I)
+_CAPTION = re.compile(r"caption|img_?-?desc|photo-?desc|image-?desc|picture-?desc")   # of names in lower case
 _MAIN_SHARE = 0.75  # of the kept characters that the main container holds
 _ARTICLE_SHARE = 0.5  # and of those that markup calls an article
 
@@ -212,10 +213,15 @@ def _in_caption(block: Block) -> bool:
     for _ in range(3):
         if home is None:
             return False
-        if home.tag in ("figcaption", "figure") or _CAPTION.search(home.get("class") or ""):
+        if home.tag in ("figcaption", "figure") or _names_caption(home.get("class") or ""):
             return True
         home = home.getparent()
     return False
+
+
+@functools.lru_cache(maxsize=16_384)
+def _names_caption(classes: str) -> bool:
+    return bool(_CAPTION.search(classes.lower()))
 
 
 def _fit_headings(blocks: Sequence[Block], keep: list[bool]) -> None:

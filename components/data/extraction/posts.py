@@ -5,9 +5,8 @@ Works on the blocks of a page. What repeats in every post and is short (names, d
 
 from __future__ import annotations
 
-import functools
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from lxml import etree
@@ -17,12 +16,12 @@ from components.data.extraction.blocks import Block
 from components.data.extraction.labels import is_date_line, is_label_text
 from components.data.extraction.scan import Page
 
-_PEOPLE = re.compile(r"user|author|avatar|member|poster|nick|person|creator|profile|vcard", re.I)
+_PEOPLE = ("user", "author", "avatar", "member", "poster", "nick", "person", "creator", "profile", "vcard")
 _COMMENT = re.compile(r"comment|repl(?:y|ies)|respond", re.I)
 # Not `thread-even`, WordPress's word for every other comment, nor a network's name; a billboard is an advertisement.
 _FORUM = re.compile(
     r"(?:up|down)vote|vote-?bar|score\b(?!-)|karma|(?<!key)points|forum|thread(?!-(?:even|odd|alt)\b|s\b)|topic|"
-    r"(?<!join-)communit(?!y-guideline)|(?<!bill)(?<!leader)(?<!flip)(?<!dash)(?<!clip)(?<!key)board", re.I,
+    r"(?<!join-)communit(?!y-guideline)|(?<!bill)(?<!leader)(?<!flip)(?<!dash)(?<!clip)(?<!key)board"
 )  # fmt: skip
 _CATEGORIES = ("category-", "tag-", "topic-")   # such a class says what a page is about
 _NO_TEXT = re.compile(
@@ -36,6 +35,7 @@ _MARKS = etree.XPath(
 )
 _TITLED = etree.XPath("boolean(.//h1//a or .//h2//a or .//h3//a or .//a/h1 or .//a/h2 or .//a/h3)")
 _LEAST_POSTS = 3
+_ONE_HOLDS_ALL = 0.95  # of the characters: a wrapper of the page that shares its class with boxes beside it
 _SHORT = 32  # mean characters of what is no text of a post
 _OPENING = 1500  # most characters of a text that its comments make a thread of
 Signature = tuple[str, str]
@@ -43,20 +43,12 @@ Signature = tuple[str, str]
 
 def find_posts(blocks: Sequence[Block], page: Page) -> list[int] | None:
     """The post that each block is text of: 1, 2, … in order, -1 outside; None where the page is no thread."""
-    if not any(map(_names_people, page.words)):
-        return None
-    if not any(_names_forum(word) for word in page.words if not word.startswith(_CATEGORIES)):
+    names = " ".join(word for word in page.words if not word.startswith(_CATEGORIES)).lower()
+    if not any(name in names for name in _PEOPLE) or not _FORUM.search(names):
         return None   # an article with boxes of one kind, or with comments
-    units: dict[Signature, dict[_Element, int]] = defaultdict(dict)  # characters in each element of a signature
-    for block in blocks:
-        seen = set()
-        for element in block.home.iterancestors():
-            signature = _signature(element)
-            if signature and signature not in seen:  # the nearest of its kind: posts may be nested
-                seen.add(signature)
-                units[signature][element] = units[signature].get(element, 0) + len(block.text)
-    fitting = [signature for signature, found in units.items() if _are_posts(list(found))]
-    best = max(fitting, key=lambda signature: sum(units[signature].values()), default=None)
+    units = _repeated(blocks)
+    largest = sorted(units, key=lambda signature: sum(units[signature].values()), reverse=True)
+    best = next((signature for signature in largest if _are_posts(units[signature])), None)
     if best is None:
         return None
     numbers = {element: number for number, element in enumerate(units[best], 1)}
@@ -72,14 +64,34 @@ def find_posts(blocks: Sequence[Block], page: Page) -> list[int] | None:
     return _texts(blocks, inside, len(numbers))
 
 
-@functools.lru_cache(maxsize=16_384)
-def _names_people(word: str) -> bool:
-    return bool(_PEOPLE.search(word))
+def _repeated(blocks: Sequence[Block]) -> dict[Signature, dict[_Element, int]]:
+    """The elements of each signature that enough of them have, and the characters in each. A block counts for the
+    nearest element of a kind: posts may be nested."""
+    signatures: dict[_Element, Signature | None] = {}
+    for block in blocks:
+        element = block.home.getparent()
+        while element is not None and element not in signatures:
+            signatures[element] = _signature(element)
+            element = element.getparent()
+    counts = Counter(filter(None, signatures.values()))
+    chains: dict[_Element, dict[Signature, _Element]] = {}
 
+    def chain(element: _Element | None) -> dict[Signature, _Element]:
+        """The nearest element of each signature from `element` up."""
+        if element is None:
+            return {}
+        if element not in chains:
+            above, signature = chain(element.getparent()), signatures[element]
+            own = signature is not None and counts[signature] >= _LEAST_POSTS
+            chains[element] = {**above, signature: element} if own else above
+        return chains[element]
 
-@functools.lru_cache(maxsize=16_384)
-def _names_forum(word: str) -> bool:
-    return bool(_FORUM.search(word))
+    units: dict[Signature, dict[_Element, int]] = defaultdict(dict)
+    for block in blocks:
+        for signature, element in chain(block.home.getparent()).items():
+            found = units[signature]
+            found[element] = found.get(element, 0) + len(block.text)
+    return units
 
 
 def _signature(element: _Element) -> Signature | None:
@@ -89,10 +101,10 @@ def _signature(element: _Element) -> Signature | None:
     return element.tag, words[0].rstrip("0123456789-_")
 
 
-def _are_posts(found: list[_Element]) -> bool:
-    if len(found) < _LEAST_POSTS:
+def _are_posts(found: dict[_Element, int]) -> bool:
+    if len(found) < _LEAST_POSTS or max(found.values()) > _ONE_HOLDS_ALL * sum(found.values()):
         return False
-    sample = found[:20]
+    sample = list(found)[:20]
     marked = sum(bool(_MARKS(element)) for element in sample)
     titled = sum(bool(_TITLED(element)) for element in sample)  # entries of a list of articles
     return marked >= 0.8 * len(sample) and titled < 0.5 * len(sample)

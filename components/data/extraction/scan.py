@@ -99,7 +99,7 @@ class Page:
 
 def scan(root: _Element, source: str) -> Page:
     """Look at all elements below `root`, and remove navigation that is little else than links."""
-    classes: set[str] = set()
+    classes: dict[str, bool] = {}   # and whether each of them hides
     hidden: list[_Element] = []
     data: list[_Element] = []
     typewritten: list[_Element] = []
@@ -116,8 +116,11 @@ def scan(root: _Element, source: str) -> Page:
             walker.skip_subtree()  # a highlighter's hundreds of spans say nothing
         for name in element.keys():  # noqa: SIM118  an element is no mapping
             if name == "class":
-                classes.add(value := element.get("class", ""))
-                if _hides(value):
+                value = element.get("class", "")
+                hides = classes.get(value)
+                if hides is None:
+                    hides = classes[value] = not _HIDDEN_CLASSES.isdisjoint(value.split())
+                if hides:
                     hidden.append(element)
             elif name not in _TOLD:
                 continue
@@ -163,11 +166,6 @@ def _words(value: str) -> tuple[str, ...]:
     return tuple(value.split()) if len(value) < 2000 else ()
 
 
-@functools.lru_cache(maxsize=16_384)
-def _hides(value: str) -> bool:
-    return not _HIDDEN_CLASSES.isdisjoint(value.split())
-
-
 @functools.lru_cache(maxsize=512)
 def with_classes(values: tuple[str, ...]) -> Callable[[_Element], list[_Element]]:
     """Finds the elements whose class attribute is one of `values`."""
@@ -178,9 +176,9 @@ def with_classes(values: tuple[str, ...]) -> Callable[[_Element], list[_Element]
 
 def _is_link_list(element: _Element, most: Callable[[], float]) -> bool:
     """Little else than links, and not all of the page: that is content, whatever it is called."""
-    if len(element) == 0:
-        return False
     links = sum(len(link.text or "") if len(link) == 0 else len(_STRING(link)) for link in element.iter("a"))
+    if links == 0:
+        return False
     length = _LENGTH(element)
     if links <= _LINK_SHARE * length or element.find(".//pre") is not None:
         return False
@@ -199,7 +197,7 @@ def _speaking_of_formulas(root: _Element) -> list[str]:
             text = element.text or ""
             text = f"{element.get('src') or ''} {text if len(text) < _LONG_SCRIPT else ''}"
         lower = text.lower()
-        if any(name in lower for name in _ENGINES):
+        if ("math" in lower or "tex" in lower) and any(name in lower for name in _ENGINES):
             found.append(text)
     return found
 
