@@ -53,6 +53,7 @@ _BLOCK_TAGS = (
 )
 _BLOCKS = frozenset(_BLOCK_TAGS.split())
 _HEADINGS = {"h1": "# ", "h2": "## ", "h3": "### ", "h4": "#### ", "h5": "##### ", "h6": "###### "}
+_OPENING = frozenset([*_HEADINGS, "ul", "ol", "menu", "dir", "li", "blockquote"])  # that say how blocks in them look
 _NAVIGATION_TAGS = frozenset(["nav", "footer"])
 _NAVIGATION = re.compile(
     r"(?:^|[\s_-])(?:nav\w*|share\w*|sharing|social\w*|pagination|pager|adverts?|ads|login|signup|skip-?link|"
@@ -77,7 +78,7 @@ _LENGTH = etree.XPath("string-length(normalize-space(.))")
 _ORDINAL = re.compile(r"st|nd|rd|th|er?|o|a|tm|sm|®|™|°|º|ª", re.I)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Block:
     """A run of text. `anchor` is the element it starts in; `after` says that it starts in that element's tail."""
 
@@ -101,7 +102,7 @@ class Block:
         return self.anchor if parent is None else parent
 
 
-@dataclass
+@dataclass(slots=True)
 class _Walk:
     """State while walking the tree."""
 
@@ -112,7 +113,8 @@ class _Walk:
     anchor: tuple[_Element, bool] | None = None
     link_depth: int = 0
     link_characters: int = 0
-    regions: list[tuple[_Element, bool]] = field(default_factory=list)  # open boilerplate; whether it is navigation
+    # open boilerplate: the element, whether it is navigation, its name
+    regions: list[tuple[_Element, bool, str]] = field(default_factory=list)
     heading: str = ""
     quotes: int = 0
     lists: list[list[int | bool]] = field(default_factory=list)  # [ordered, number, a marker is due]
@@ -147,16 +149,17 @@ class _Walk:
         """Say what boilerplate the block is in."""
         if self.regions:
             block.boilerplate = True
-            block.navigation = any(navigation for _, navigation in self.regions)
-            block.regions = tuple(f"{element.tag} {element.get('class')}" for element, _ in self.regions)
+            block.navigation = any(navigation for _, navigation, _ in self.regions)
+            block.regions = tuple(name for _, _, name in self.regions)
 
     def _block(self, text: str, anchor: _Element, after: bool) -> Block:
         links = min(1.0, self.link_characters / max(len(text), 1))
         text = self.slots.without_copies(self.delimiters.replace(text, self.slots))
         block = Block(text, "p", anchor, after, links=links, post=self.post)
-        self.mark(block)
+        if self.regions:
+            self.mark(block)
         items = self.slots.get(text) if OPEN in text else []
-        block.slots = any(not isinstance(item, str) for item in items)
+        block.slots = bool(items) and any(not isinstance(item, str) for item in items)
         if len(items) == 1 and isinstance(items[0], CodeBlock) and PLACEHOLDER.fullmatch(text.strip()):
             block.kind = "code"
             if self.lists:
@@ -204,12 +207,14 @@ def read_blocks(
                 owners.append((element, walk.post))
                 walk.post = posts[element]
             if block:
-                walk.flush()
+                if walk.parts:
+                    walk.flush()
                 if tag == "table" and element not in posts and (table := _data_table(element, walk)):
                     walk.blocks.append(table)
                     walker.skip_subtree()
                     continue
-                _open_block(element, walk)
+                if tag in _OPENING:
+                    _open_block(element, walk)
             elif tag == "br":
                 walk.parts.append(LINE)
             elif tag == "a":
@@ -219,27 +224,30 @@ def read_blocks(
             elif tag == "span" and element.get("class") == "classifier":  # docutils: a parameter's type
                 walk.parts.append(" : ")
             if is_boilerplate(element, tag) and (walk.regions or _LENGTH(element) < large):
-                navigation = tag in _NAVIGATION_TAGS or _names_navigation(element.get("class") or "")
-                walk.regions.append((element, navigation))
+                classes = element.get("class")
+                navigation = tag in _NAVIGATION_TAGS or _names_navigation(classes or "")
+                walk.regions.append((element, navigation, f"{tag} {classes}"))
             if block and tag in _LEAVES and _read_leaf(element, walk, inline):
                 walker.skip_subtree()
-            else:
-                walk.add(element.text, element, False)
+            elif text := element.text:
+                walk.add(text, element, False)
         else:
             if tag == "a":
                 walk.link_depth = max(0, walk.link_depth - 1)
             elif tag == "sup" or tag == "sub":
                 walk.close_script(element)
             elif block:
-                walk.flush()
-                _close_block(element, walk)
+                if walk.parts:
+                    walk.flush()
+                if tag in _OPENING:
+                    _close_block(element, walk)
             if walk.regions and walk.regions[-1][0] is element:
                 walk.regions.pop()
             if owners and owners[-1][0] is element:
                 walk.flush()
                 walk.post = owners.pop()[1]
-            if element is not root:
-                walk.add(element.tail, element, True)
+            if (text := element.tail) and element is not root:
+                walk.add(text, element, True)
     walk.flush()
     _unmark_common(walk.blocks)
     return walk.blocks

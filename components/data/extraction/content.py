@@ -240,20 +240,19 @@ def _fit_headings(blocks: Sequence[Block], keep: list[bool]) -> None:
 
 def _container(blocks: Sequence[Block], keep: Sequence[bool]) -> _Element | None:
     """The deepest element that holds most of the kept characters."""
-    homes: Counter[_Element] = Counter()
+    weights: Counter[_Element] = Counter()
     for block, kept in zip(blocks, keep, strict=True):
         if kept:
-            homes[block.home] += len(block.text)
-    total = homes.total()
-    weights: dict[_Element, int] = {}
-    parents: dict[_Element, _Element | None] = {}
-    for home, characters in homes.items():
-        element: _Element | None = home
-        while element is not None:
-            if element not in parents:
-                parents[element] = element.getparent()
-            weights[element] = weights.get(element, 0) + characters
-            element = parents[element]
+            weights[block.home] += len(block.text)
+    total = weights.total()
+    depths: dict[_Element | None, int] = {None: 0}
+    for home in weights:
+        _add_depths(home, depths)
+    del depths[None]
+    for element in sorted(depths, key=lambda element: -depths[element]):   # each after all that is in it
+        parent = element.getparent()
+        if parent is not None:
+            weights[parent] += weights[element]
     holders = [element for element, weight in weights.items() if weight >= total * _MAIN_SHARE]
     articles = [
         element
@@ -261,8 +260,19 @@ def _container(blocks: Sequence[Block], keep: Sequence[bool]) -> _Element | None
         if weight >= total * _ARTICLE_SHARE
         and (element.tag == "article" or "articleBody" in (element.get("itemprop") or ""))
     ]
-    container = max(articles or holders, key=lambda element: _depth(element, parents), default=None)
+    container = max(articles or holders, key=lambda element: depths[element], default=None)
     return None if container is None else _widened(container)
+
+
+def _add_depths(element: _Element, depths: dict[_Element | None, int]) -> None:
+    path: list[_Element] = []
+    above: _Element | None = element
+    while above is not None and above not in depths:
+        path.append(above)
+        above = above.getparent()
+    depth = depths[above]
+    for depth, below in enumerate(reversed(path), depth + 1):
+        depths[below] = depth
 
 
 def _widened(container: _Element) -> _Element:
@@ -278,13 +288,6 @@ def _widened(container: _Element) -> _Element:
         else:
             missed += 1
     return widest
-
-
-def _depth(element: _Element, parents: dict[_Element, _Element | None]) -> int:
-    depth, above = 0, parents[element]
-    while above is not None:
-        depth, above = depth + 1, parents[above]
-    return depth
 
 
 def _are_within(blocks: Sequence[Block], container: _Element | None) -> list[bool]:

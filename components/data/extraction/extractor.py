@@ -54,6 +54,7 @@ def extract_page(html: str | bytes, url: str = "", content_type: str = "") -> Ex
     slots = Slots()
     title = _title(root)
     page = scan(root, source)
+    etree.strip_elements(root, "style", with_tail=False)   # some stand in code
     replace_code(root, page, slots)
     replace_formulas(root, page, slots)
     _open_noscript(root)

@@ -41,10 +41,10 @@ _TAGS = (
     "la-tex",
     "var",
 )
-_MATHJAX_OUTPUT = re.compile(
-    r"^(?:MathJax|MathJax_Display|MathJax_SVG|MathJax_SVG_Display|MathJax_CHTML|mjx-chtml|"
-    r"MJXc-display|MathJax_MathML|MathJax_PHTML|MathJax_PlainSource|MathJax_Processed)$"
-)
+_MATHJAX_OUTPUT = frozenset([
+    "MathJax", "MathJax_Display", "MathJax_SVG", "MathJax_SVG_Display", "MathJax_CHTML", "mjx-chtml", "MJXc-display",
+    "MathJax_MathML", "MathJax_PHTML", "MathJax_PlainSource", "MathJax_Processed",
+])  # fmt: skip
 _CONTAINERS = {"katex-display", "katex", "mwe-math-element", "texhtml-katex", "math-katex", "ltx_Math"}
 _TEXT_CLASSES = {
     "math",
@@ -90,6 +90,7 @@ _TEXT_CLASSES = {
     "math_display",
     "tex-span",
 }
+_CLASSES = _MATHJAX_OUTPUT | _CONTAINERS | _TEXT_CLASSES
 _PLAIN_CLASSES = frozenset(["formula", "equation", "tex", "latex", "math"])  # whose TeX may be a mere letter
 _DISPLAY_CLASSES = re.compile(r"display|block|disp-|katex-eq-block|ltx_equation", re.I)
 _IMAGE_CLASSES = re.compile(r"math|\btex\b|latex|equation|formula|wiris", re.I)
@@ -111,22 +112,14 @@ _WIRIS = str.maketrans("«»¨§´", "<>\"&'")
 _PARSER = etree.HTMLParser(encoding="utf-8", no_network=True, huge_tree=False)
 
 
-@functools.lru_cache(maxsize=16_384)
-def _is_candidate(classes: str) -> bool:
-    """Whether a class attribute may be that of a formula."""
-    words = classes.split()
-    return not (_TEXT_CLASSES.isdisjoint(words) and _CONTAINERS.isdisjoint(words)) or any(
-        _MATHJAX_OUTPUT.match(word) for word in words
-    )
-
-
 def _candidates(root: _Element, page: Page) -> list[_Element]:
     """What may be a formula, outer elements first; only rules for what the page has are asked."""
     kinds = [list(root.iter(*_TAGS))]
     if "mathjax" in page.scripts:
         kinds.append([script for script in root.iter("script") if (script.get("type") or "").startswith("math/")])
-    classes = tuple(sorted(filter(_is_candidate, page.classes)))
-    if classes:
+    words = page.words & _CLASSES
+    if words:
+        classes = tuple(sorted(value for value in page.classes if not words.isdisjoint(value.split())))
         kinds.append(with_classes(classes)(root))
     if page.data:
         kinds.append(list(page.data))
@@ -186,7 +179,7 @@ def _read(element: _Element) -> Found | None:
     if name == "svg":
         return _svg(element)
     classes = (element.get("class") or "").split()
-    if name == "mjx-container" or any(_MATHJAX_OUTPUT.match(word) for word in classes):
+    if name == "mjx-container" or not _MATHJAX_OUTPUT.isdisjoint(classes):
         return _rendered(element)
     if not _CONTAINERS.isdisjoint(classes):
         return _container(element, classes)

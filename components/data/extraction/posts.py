@@ -35,16 +35,19 @@ _MARKS = etree.XPath(
 )
 _TITLED = etree.XPath("boolean(.//h1//a or .//h2//a or .//h3//a or .//a/h1 or .//a/h2 or .//a/h3)")
 _LEAST_POSTS = 3
-_ONE_HOLDS_ALL = 0.95  # of the characters: a wrapper of the page that shares its class with boxes beside it
+_ONE_HOLDS_ALL = 0.9  # of the characters: a wrapper of the page that shares its class with boxes beside it
 _SHORT = 32  # mean characters of what is no text of a post
 _OPENING = 1500  # most characters of a text that its comments make a thread of
+_FORUM_WORDS = ("vote", "score", "karma", "points", "forum", "thread", "topic", "communit", "board")   # faster to find
 Signature = tuple[str, str]
 
 
 def find_posts(blocks: Sequence[Block], page: Page) -> list[int] | None:
     """The post that each block is text of: 1, 2, … in order, -1 outside; None where the page is no thread."""
     names = " ".join(word for word in page.words if not word.startswith(_CATEGORIES)).lower()
-    if not any(name in names for name in _PEOPLE) or not _FORUM.search(names):
+    if not any(name in names for name in _PEOPLE) or not any(word in names for word in _FORUM_WORDS):
+        return None
+    if not _FORUM.search(names):
         return None   # an article with boxes of one kind, or with comments
     units = _repeated(blocks)
     largest = sorted(units, key=lambda signature: sum(units[signature].values()), reverse=True)

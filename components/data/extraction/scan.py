@@ -5,6 +5,7 @@ nothing. Navigation goes here, before anything walks it again.
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -61,11 +62,12 @@ _ROLES = {
     "menubar": "menu",
     "tablist": "menu",
 }
-_TOLD = frozenset(["style", "hidden", "role", "data-nosnippet", *_NAMING, *FORMULA_DATA])
+_TOLD = frozenset(["style", "hidden", "role", "itemtype", "data-nosnippet", *_NAMING, *FORMULA_DATA])
 _HIDING = re.compile(r"display:\s*none|visibility:\s*hidden", re.I)
 _ENGINES = ("mathjax", "katex", "latex", "jsmath", "tex2jax", "asciimath", "mathml", "rendermath")
 _ASCIIMATH = ("sciimath", "sciiMath", "ASCIIMathML", "AM_CHTML", "AM_HTMLorMML", "AM_SVG", "mml-am", "-am_", "AM-MML")
 _HIDDEN_CLASSES = frozenset(["MathJax_Preview", "mw-editsection", "headerlink", "katex-html"])
+_LONG_CLASS = 2000  # characters; a longer attribute names nothing
 _LONG_SCRIPT = 60_000  # characters; longer scripts are programs and data, no configuration
 
 
@@ -85,6 +87,7 @@ class Page:
     source: str
     classes: frozenset[str]
     words: frozenset[str]  # of all classes
+    types: frozenset[str]  # the values of `itemtype`
     hidden: tuple[_Element, ...]
     data: tuple[_Element, ...]  # elements with one of `FORMULA_DATA`
     typewritten: tuple[_Element, ...]  # div and p whose style names white space and a font of one width
@@ -104,6 +107,7 @@ def scan(root: _Element, source: str) -> Page:
     data: list[_Element] = []
     typewritten: list[_Element] = []
     pruned: list[_Element] = []
+    types: set[str] = set()
     most = functools.cache(lambda: _ALL_OF_IT * _LENGTH(root))   # counted when first asked for, and once
     walker = etree.iterwalk(root, events=("start",))
     for _, element in walker:
@@ -134,18 +138,20 @@ def scan(root: _Element, source: str) -> Page:
                 hidden.append(element)
             elif name in FORMULA_DATA:
                 data.append(element)
+            elif name == "itemtype":
+                types.add(element.get("itemtype", ""))
             else:
                 _name(element, name)
     for element in pruned:
         named = element.get("class") or ""
         element.clear(keep_tail=True)
         element.set("class", named)
-    words = frozenset(word for value in classes for word in _words(value))
+    words = frozenset(itertools.chain.from_iterable(value.split() for value in classes if len(value) < _LONG_CLASS))
     scripts = "\n".join(_speaking_of_formulas(root))
     if not scripts and (words & {"MathJax", "MathJax_Preview", "katex", "math-tex", "tex2jax_process", "mathjax"}):
         scripts = "mathjax"
     asciimath = any(name in scripts for name in _ASCIIMATH)
-    return Page(source, frozenset(classes), words, tuple(hidden), tuple(data), tuple(typewritten), scripts, asciimath)
+    return Page(source, frozenset(classes), words, frozenset(types), tuple(hidden), tuple(data), tuple(typewritten), scripts, asciimath)
 
 
 def _name(element: _Element, attribute: str) -> None:
@@ -159,11 +165,6 @@ def _name(element: _Element, attribute: str) -> None:
         word = value if len(value) < 40 and names_boilerplate(value) else ""
     if word:
         element.set("class", f"{element.get('class') or ''} {word}")
-
-
-@functools.lru_cache(maxsize=16_384)  # a site repeats its few hundred classes on every page
-def _words(value: str) -> tuple[str, ...]:
-    return tuple(value.split()) if len(value) < 2000 else ()
 
 
 @functools.lru_cache(maxsize=512)

@@ -31,21 +31,24 @@ class ThreadMark:
 @dataclass(frozen=True)
 class _Software:
     """XPaths of posts and, below each, of its body. One of `hints` must be a class on the page for them to be tried, or
-    stand in its source where it is an attribute's."""
+    `attribute` stand in its source, or its `itemtype` be one of `types`."""
 
     name: str
     hints: frozenset[str]
     post: etree.XPath
     body: etree.XPath
     attribute: str = ""
+    types: tuple[str, ...] = ()
 
 
 def _has(*words: str) -> str:
     return " or ".join(f"contains(concat(' ', normalize-space(@class), ' '), ' {word} ')" for word in words)
 
 
-def _software(name: str, hints: str, post: str, body: str = ".", attribute: str = "") -> _Software:
-    return _Software(name, frozenset(hints.split()), etree.XPath(post), etree.XPath(body), attribute)
+def _software(
+    name: str, hints: str, post: str, body: str = ".", attribute: str = "", types: tuple[str, ...] = ()
+) -> _Software:
+    return _Software(name, frozenset(hints.split()), etree.XPath(post), etree.XPath(body), attribute, types)
 
 
 _STACK_EXCHANGE = _software(
@@ -143,7 +146,7 @@ _FORUMS = [
         "(contains(@itemtype, 'schema.org/Comment') and "
         "ancestor::*[contains(@itemtype, 'DiscussionForumPosting')])]",
         ".//*[@itemprop='text' or @itemprop='articleBody']",
-        attribute="schema.org/",
+        types=("schema.org/Question", "schema.org/Answer", "schema.org/DiscussionForumPosting"),
     ),
 ]
 _NOISE = etree.XPath(
@@ -178,6 +181,8 @@ def find_thread(root: _Element, page: Page) -> ThreadMark | None:
 def _may_be(software: _Software, page: Page) -> bool:
     if software.attribute:
         return software.attribute in page.source
+    if software.types:
+        return any(name in value for value in page.types for name in software.types)
     return not software.hints.isdisjoint(page.words)
 
 
