@@ -153,8 +153,10 @@ class _Walk:
             block.regions = tuple(name for _, _, name in self.regions)
 
     def _block(self, text: str, anchor: _Element, after: bool) -> Block:
-        links = min(1.0, self.link_characters / max(len(text), 1))
-        text = self.slots.without_copies(self.delimiters.replace(text, self.slots))
+        links = min(1.0, self.link_characters / max(len(text), 1)) if self.link_characters else 0.0
+        text = self.delimiters.replace(text, self.slots)
+        if OPEN in text:
+            text = self.slots.without_copies(text)
         block = Block(text, "p", anchor, after, links=links, post=self.post)
         if self.regions:
             self.mark(block)
@@ -165,7 +167,7 @@ class _Walk:
             if self.lists:
                 self.lists[-1][2] = False
             return block
-        quote = "> " * min(self.quotes, MAX_QUOTES)
+        quote = "> " * min(self.quotes, MAX_QUOTES) if self.quotes else ""
         if self.heading:
             block.kind, block.prefix = "heading", quote + self.heading
         elif self.lists:
@@ -176,7 +178,8 @@ class _Walk:
             self.lists[-1][2] = False
         elif self.quotes:
             block.kind, block.prefix = "quote", quote
-        block.indent = quote + "  " * min(len(self.lists), MAX_LISTS)
+        if quote or self.lists:
+            block.indent = quote + "  " * min(len(self.lists), MAX_LISTS)
         return block
 
 

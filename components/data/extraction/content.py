@@ -245,10 +245,9 @@ def _container(blocks: Sequence[Block], keep: Sequence[bool]) -> _Element | None
         if kept:
             weights[block.home] += len(block.text)
     total = weights.total()
-    depths: dict[_Element | None, int] = {None: 0}
+    depths: dict[_Element, int] = {}
     for home in weights:
         _add_depths(home, depths)
-    del depths[None]
     for element in sorted(depths, key=lambda element: -depths[element]):   # each after all that is in it
         parent = element.getparent()
         if parent is not None:
@@ -264,14 +263,13 @@ def _container(blocks: Sequence[Block], keep: Sequence[bool]) -> _Element | None
     return None if container is None else _widened(container)
 
 
-def _add_depths(element: _Element, depths: dict[_Element | None, int]) -> None:
+def _add_depths(element: _Element, depths: dict[_Element, int]) -> None:
     path: list[_Element] = []
     above: _Element | None = element
     while above is not None and above not in depths:
         path.append(above)
         above = above.getparent()
-    depth = depths[above]
-    for depth, below in enumerate(reversed(path), depth + 1):
+    for depth, below in enumerate(reversed(path), 1 if above is None else depths[above] + 1):
         depths[below] = depth
 
 

@@ -6,7 +6,6 @@ MathJax's output with their hidden copies), so that a formula comes out once.
 
 from __future__ import annotations
 
-import functools
 import json
 import re
 from urllib.parse import unquote, unquote_plus, urlsplit
@@ -268,8 +267,9 @@ def _container(element: _Element, classes: list[str]) -> Found | None:
 
 
 def _data(element: _Element, classes: list[str]) -> Found | None:
+    held = element.keys()
     for name in (*FORMULA_DATA, "data-value") if "ql-formula" in classes else FORMULA_DATA:
-        value = element.get(name)
+        value = element.get(name) if name in held else None
         if not value or len(value) > 20_000:
             continue
         if name == "data-mathml" or value.lstrip().startswith(("<math", "«math")):

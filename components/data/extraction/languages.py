@@ -67,6 +67,7 @@ _ALIASES = {
     "c#": "csharp",
     "cs": "csharp",
 }
+_ATTRIBUTES = frozenset(["data-lang", "data-language", "lang", "data-code-language", "data-enlighter-language"])
 
 
 def language_of(element: _Element) -> str:
@@ -79,10 +80,10 @@ def language_of(element: _Element) -> str:
             nodes.append(ancestor)
             ancestor = ancestor.getparent()
     for node in nodes:
-        for name in ("data-lang", "data-language", "lang", "data-code-language", "data-enlighter-language"):
-            value = node.get(name)
-            if value and value.lower() in _KNOWN:
-                return _ALIASES.get(value.lower(), value.lower())
+        for name in node.keys():  # noqa: SIM118  an element is no mapping
+            value = (node.get(name) or "").lower() if name in _ATTRIBUTES else ""
+            if value in _KNOWN:
+                return _ALIASES.get(value, value)
         classes = f"{node.get('class') or ''} {node.get('data-syntaxhighlighter-params') or ''}"
         language = class_language(classes, bare=node.tag in ("pre", "code"))
         if language:

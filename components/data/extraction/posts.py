@@ -85,8 +85,8 @@ def _repeated(blocks: Sequence[Block]) -> dict[Signature, dict[_Element, int]]:
             return {}
         if element not in chains:
             above, signature = chain(element.getparent()), signatures[element]
-            own = signature is not None and counts[signature] >= _LEAST_POSTS
-            chains[element] = {**above, signature: element} if own else above
+            enough = signature is not None and counts[signature] >= _LEAST_POSTS
+            chains[element] = {**above, signature: element} if signature and enough else above
         return chains[element]
 
     units: dict[Signature, dict[_Element, int]] = defaultdict(dict)

@@ -151,7 +151,8 @@ def scan(root: _Element, source: str) -> Page:
     if not scripts and (words & {"MathJax", "MathJax_Preview", "katex", "math-tex", "tex2jax_process", "mathjax"}):
         scripts = "mathjax"
     asciimath = any(name in scripts for name in _ASCIIMATH)
-    return Page(source, frozenset(classes), words, frozenset(types), tuple(hidden), tuple(data), tuple(typewritten), scripts, asciimath)
+    named = (frozenset(classes), words, frozenset(types))
+    return Page(source, *named, tuple(hidden), tuple(data), tuple(typewritten), scripts, asciimath)
 
 
 def _name(element: _Element, attribute: str) -> None:

@@ -22,6 +22,8 @@ _SIZES = re.compile(r"&(?:amp;)?(?:bg|fg|s)=[0-9a-fA-F-]+")
 
 def undelimit(text: str) -> tuple[str, bool, bool]:
     """(TeX, whether it is displayed, whether it had delimiters)."""
+    if "\\" not in text and "$" not in text and "[" not in text:
+        return text.strip(), False, False
     for pattern, display in _DELIMITED:
         match = pattern.fullmatch(text)
         if match:
