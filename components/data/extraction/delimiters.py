@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from components.data.extraction.result import Formula
 from components.data.extraction.scan import Page
 from components.data.extraction.slots import OPEN, Slots
-from components.data.extraction.tex import strip_wrapping, surely_tex
+from components.data.extraction.tex import NO_TEX, strip_wrapping, surely_tex
 
 _STRING = r"""(?:"(?:[^"\\\n]|\\.){1,40}"|'(?:[^'\\\n]|\\.){1,40}')"""
 _PAIRS = re.compile(
@@ -54,6 +54,8 @@ def _put(match: re.Match[str], rule: Rule, slots: Slots) -> str:
     tex = strip_wrapping(match[match.lastindex or 0])
     if not tex or OPEN in tex or (doubtful and not surely_tex(tex)):
         return match[0]
+    if tex in NO_TEX:
+        return ""
     return slots.put(Formula(tex, display, origin))
 
 

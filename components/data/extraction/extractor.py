@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from lxml import etree
@@ -64,8 +64,11 @@ def extract_page(html: str | bytes, url: str = "", content_type: str = "") -> Ex
     body = root if body is None else body
     remove_hidden(page, body)
     mark = find_thread(body, page)
-    posts = {post.body: index for index, post in enumerate(mark.posts)} if mark else {}
+    marks = list(enumerate(mark.posts)) if mark else []
+    comments = {comment: index for index, post in marks for comment in post.comments}
+    posts = {post.body: index for index, post in marks} | comments
     blocks = read_blocks(body, read_delimiters(page), slots, posts, page)
+    _list_comments(blocks, comments)
     keep = [block.post >= 0 and not is_label_text(block.text) for block in blocks] if mark else []
     if not any(keep):
         mark = None   # or one whose posts are empty
@@ -85,6 +88,14 @@ def extract_page(html: str | bytes, url: str = "", content_type: str = "") -> Ex
     kinds = [type(item) for item in slots.items]
     losses = Losses(kinds.count(Formula), len(formulas), kinds.count(CodeBlock), len(code))
     return Extraction(text, title, formulas, code, thread, losses)
+
+
+def _list_comments(blocks: Sequence[Block], comments: Mapping[_Element, int]) -> None:
+    """Of remarks below a post, those with formulas are items of a list; the others go."""
+    for block in blocks if comments else ():
+        if any(element in comments for element in (block.anchor, *block.anchor.iterancestors())):
+            block.kind, block.prefix, block.indent = "item", "- ", "  "
+            block.post = block.post if block.slots else -1
 
 
 def _plain(source: str) -> Extraction:

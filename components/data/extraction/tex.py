@@ -16,6 +16,7 @@ _DELIMITED = [
 ]
 _STRONG = re.compile(r"\\[a-zA-Z]{2,}|[_^]\s*\{|\\[\\{},;:!|]|(?<![\w])\w\s*[_^]\s*\w")
 _WORD = re.compile(r"[A-Za-z]{4,}")
+NO_TEX = frozenset(["\\begingroup", "\\endgroup"])   # around a post of Stack Exchange: its definitions end with it
 _CDATA = re.compile(r"^\s*%?\s*<!\[CDATA\[|%?\s*\]\]>\s*$")
 _SIZES = re.compile(r"&(?:amp;)?(?:bg|fg|s)=[0-9a-fA-F-]+")
 

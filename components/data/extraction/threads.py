@@ -20,6 +20,7 @@ class PostMark:
     role: str
     votes: int | None = None
     accepted: bool = False
+    comments: tuple[_Element, ...] = ()   # short remarks below it; text of the post where they hold formulas
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,7 @@ _FORUMS = [
         types=("schema.org/Question", "schema.org/Answer", "schema.org/DiscussionForumPosting"),
     ),
 ]
+_COMMENTS = etree.XPath(f".//*[{_has('comment-copy')}]")
 _NOISE = etree.XPath(
     ".//*[contains(@class, 'signature') or contains(@class, 'Signature') or contains(@class, 'post-signature') or "
     "contains(@class, 'post-menu') or contains(@class, 'js-post-menu') or contains(@class, 'postcell-flag') or "
@@ -218,7 +220,10 @@ def _mark(post: _Element, body: _Element, role: str, full: bool) -> PostMark:
     if not full:
         return PostMark(body, role)
     accepted = "accepted-answer" in (post.get("class") or "") or "acceptedAnswer" in (post.get("itemprop") or "")
-    return PostMark(body, role, _votes(post), accepted)
+    comments = tuple(_COMMENTS(post))
+    for comment in comments:
+        comment.tag = "div"   # a span, and what stands beside it is its author and date
+    return PostMark(body, role, _votes(post), accepted, comments)
 
 
 def _votes(post: _Element) -> int | None:
