@@ -276,7 +276,7 @@ FORMULAS = {
     ),
     "mathml matrix": (
         "<math><mrow><mo>(</mo><mtable><mtr><mtd><mn>1</mn></mtd><mtd><mn>0</mn></mtd></mtr></mtable><mo>)</mo></mrow></math>",
-        "\\begin{matrix} 1 & 0 \\end{matrix}",
+        "\\begin{pmatrix} 1 & 0 \\end{pmatrix}",
     ),
     "mathml sum": (
         "<math><munderover><mo>∑</mo><mrow><mi>i</mi><mo>=</mo><mn>1</mn></mrow><mi>n</mi></munderover><msub><mi>a</mi><mi>i</mi></msub></math>",

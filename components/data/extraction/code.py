@@ -16,7 +16,7 @@ from components.data.extraction.slots import OPEN, Slots
 _TAGS = ("pre", "code", "tt", "kbd", "samp", "listing", "xmp", "textarea", "table")
 _WIDGETS = re.compile(
     r"syntaxhighlighter|crayon-syntax|ltx_listing|CodeMirror-code|(?:^|\s)de1(?:$|\s)|code-view|linenums|hljs-ln|"
-    r"(?:^|\s)dp-\w|ace_text-layer|view-lines|enlighter-code|geshifilter-|w3-code|(?:^|\s)fragment(?:$|\s)"
+    r"(?:^|\s)(?:code-block|codeblock)(?:$|\s)|(?:^|\s)dp-\w|ace_text-layer|view-lines|enlighter-code|geshifilter-|w3-code|(?:^|\s)fragment(?:$|\s)"
 )  # of elements that hold code without being any of these
 _WIDGET_HINTS = (
     "syntaxhighlighter", "crayon-", "ltx_listing", "CodeMirror", "de1", "code", "linenums", "hljs-", "dp-", "ace_text",
@@ -24,7 +24,9 @@ _WIDGET_HINTS = (
 )  # fmt: skip
 _STRING = etree.XPath("string(.)", smart_strings=False)
 _HOLDS_FORMULAS = etree.XPath("boolean(.//math or .//script[@type])")
+_IS_PLAIN = etree.XPath("not(.//*[not(self::span or self::br or self::b or self::i)])")
 _LINE_DIVS = etree.XPath("boolean(./div[@class='line'])")
+_BLOCK_CLASS = re.compile(r"(?:^|[\s_-])(?:code)?block(?:$|\s)", re.I)
 _PREFORMATTED = re.compile(r"white-space:\s*pre\s*(?:;|$)", re.I)
 _IN_TABLE = etree.XPath("boolean(@class = 'code' or .//pre or .//code or .//td[contains(@class, 'code')])")
 _MATH = re.compile(
@@ -137,6 +139,8 @@ def _candidates(root: _Element, page: Page) -> list[_Element]:
             classes = element.get("class") or ""
             if classes not in widgets or ("fragment" in classes and not _LINE_DIVS(element)):
                 continue
+            if "block" in classes and not _IS_PLAIN(element):
+                continue   # the box around one
         found.append(element)
     return found
 
@@ -149,8 +153,11 @@ def _is_widget(classes: str) -> bool:
 def _read(element: _Element) -> CodeBlock | str | None:
     """A block, inline code as `str`, or None where `element` is no code as a whole."""
     tag = element.tag
-    if tag in _INLINE and (text := _inline(element)) is not None:
-        return text
+    if tag in _INLINE:
+        if (text := _inline(element)) is not None:
+            return text
+        if next(element.iterdescendants("pre", "table"), None) is not None:
+            return None   # a box around the code
     if len(element) and next(element.iter("math", "script"), None) is not None and _HOLDS_FORMULAS(element):
         return None
     if tag == "table":
@@ -159,15 +166,21 @@ def _read(element: _Element) -> CodeBlock | str | None:
     text = _text(element)
     if tag in _INLINE:
         stripped = text.strip()
-        if "\n" not in stripped or (
-            len(stripped) <= MAX_INLINE
-            and not class_language(element.get("class") or "")
-            and element.find(".//br") is None
-            and "\n " not in stripped
-        ):
+        if _is_in_line(element, stripped):
             stripped = " ".join(stripped.split())
             return stripped if OPEN not in stripped else None
     return _block(element, text)
+
+
+def _is_in_line(element: _Element, text: str) -> bool:
+    """Whether code outside `pre` is part of its line: short, and not shown as a block."""
+    classes = element.get("class") or ""
+    if _PREFORMATTED.search(element.get("style") or "") or _BLOCK_CLASS.search(classes):
+        return False
+    if "\n" not in text:
+        return True
+    short = len(text) <= MAX_INLINE and "\n " not in text
+    return short and not class_language(classes) and element.find(".//br") is None
 
 
 def _inline(element: _Element) -> str | None:
@@ -175,7 +188,7 @@ def _inline(element: _Element) -> str | None:
     if len(element) and any(child.tag != "span" or len(child) for child in element):
         return None
     text = _STRING(element).strip()
-    return None if "\n" in text or OPEN in text else text
+    return None if "\n" in text or OPEN in text or "block" in (element.get("class") or "") else text
 
 
 def _block(element: _Element, text: str) -> CodeBlock:
@@ -288,10 +301,16 @@ def _table(table: _Element) -> str | None:
                 kept.append(cell)
         if len(kept) > 1:
             return None
-        lines.append(_text(kept[0]).strip("\n") if kept else "")
+        lines.append(_text(_only_pre(kept[0])).strip("\n") if kept else "")
     if not gutters and not named:
         return None
     return "\n".join(lines) if any(lines) else None
+
+
+def _only_pre(cell: _Element) -> _Element:
+    """The `pre` that is all there is in a cell, or the cell."""
+    inside = cell.find("pre")
+    return cell if inside is None or _STRING(inside).strip() != _STRING(cell).strip() else inside
 
 
 def _outer_rows(table: _Element) -> list[_Element]:
@@ -307,6 +326,9 @@ def _outer_rows(table: _Element) -> list[_Element]:
 
 def _without_numbers(lines: list[str]) -> list[str]:
     """Line numbers that are part of the text: every line begins with the number after the last line's."""
+    numbers = lines[::2]
+    if len(lines) >= 6 and numbers == [str(number) for number in range(1, len(numbers) + 1)]:
+        return lines[1::2]   # a line for the number, and one for the code
     matches = [_NUMBERED.match(line) for line in lines]
     if len(lines) < 3 or not all(matches):
         return lines

@@ -97,10 +97,11 @@ _IMAGE_URL = re.compile(
     r"codecogs|mathtex|mimetex|latex2png|texrender|forkosh|latex\.php|chart\.(?:apis\.)?google|googleapis\.com/chart|"
     r"render/math|/equation\?|upmath|s2cms|quicklatex|math\.now\.sh|/latex|/tex/|tex\.cgi|/math/render|"
     r"eq\.latex|/svg\.image|"
-    r"/gif\.latex|/png\.latex|/svg\.latex|texify|latexmath|wikimedia\.org/api/rest_v1/media/math",
+    r"/gif\.latex|/png\.latex|/svg\.latex|texify|latexmath|wikimedia\.org/api/rest_v1/media/math|"
+    r"%5c[a-z]{2}",   # of whatever service: no other address holds a command of TeX
     re.I,
 )
-_IMAGE_HINTS = ("tex", "math", "chart", "equation", "s2cms", "forkosh", "codecogs")
+_IMAGE_HINTS = ("tex", "math", "chart", "equation", "s2cms", "forkosh", "codecogs", "%5c")
 _SOURCES = ("src", "data-src", "data-lazy-src", "data-original")
 _IMAGE_OPTIONS = re.compile(r"^(?:\\(?:dpi\{\d+\}|[bf]g_\w+|inline|large|Large|small|huge|fn_\w+|displaystyle)\s*)+")
 _QUERY = re.compile(r"[?&](?:tex|latex|math|chl|eq|equation|formula|from|expr|code|t|l)=([^&#]+)", re.I)
@@ -354,4 +355,5 @@ def _tex_in_url(url: str) -> str:
             return ""
     tex, _, delimited = undelimit(strip_wrapping(tex))
     tex = _IMAGE_OPTIONS.sub("", tex).strip()
-    return tex if tex and (delimited or surely_tex(tex) or (match is not None and maybe_tex(tex))) else ""
+    named = match is not None and (maybe_tex(tex) or "latex" in match[0])
+    return tex if tex and (delimited or surely_tex(tex) or named) else ""

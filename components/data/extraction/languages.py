@@ -73,10 +73,10 @@ _ATTRIBUTES = frozenset(["data-lang", "data-language", "lang", "data-code-langua
 def language_of(element: _Element) -> str:
     """From the element's, its only child's and two ancestors' classes and attributes."""
     nodes = [element]
-    nodes += [child for child in element.iter("code", "pre") if child is not element][:2]
+    nodes += [child for child in element.iter("code", "pre") if child is not element][:4]
     ancestor = element.getparent()
     for _ in range(3):
-        if ancestor is not None and ancestor.tag in ("div", "figure", "pre", "td", "table", "span"):
+        if ancestor is not None and ancestor.tag in ("div", "figure", "pre", "td", "table", "span", "code"):
             nodes.append(ancestor)
             ancestor = ancestor.getparent()
     for node in nodes:

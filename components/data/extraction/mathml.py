@@ -34,6 +34,17 @@ _LETTERS = {
 }
 
 
+_MATRIX, _STACKED = "\\begin{matrix}", "\\genfrac{}{}{0pt}{}"
+_NOTATIONS = [("radical", "sqrt"), ("box", "boxed"), ("strike", "cancel"), ("top", "overline"), ("bottom", "underline")]
+_FENCED = {
+    ("(", ")"): "pmatrix",
+    ("[", "]"): "bmatrix",
+    ("\\{", "\\}"): "Bmatrix",
+    ("|", "|"): "vmatrix",
+    ("\\|", "\\|"): "Vmatrix",
+}
+
+
 def mathml_to_tex(math: _Element) -> str:
     """TeX of a `math` element (any namespace prefix), without delimiters."""
     return _tidy(_row(math, 0))
@@ -53,7 +64,30 @@ def _row(element: _Element, depth: int) -> str:
     parts = [_node(child, depth + 1) for child in element]
     if not parts and element.text:
         return _text(element.text.strip())
-    return " ".join(part for part in parts if part)
+    return " ".join(_fit_fences([part for part in parts if part]))
+
+
+def _fit_fences(parts: list[str]) -> list[str]:
+    """Fences and what they are around as the one command that TeX has for both."""
+    fitted: list[str] = []
+    for part in parts:
+        inner = fitted[-1] if fitted else ""
+        before = fitted[-2] if len(fitted) > 1 else ""
+        environment = _FENCED.get((before, part))
+        if environment and inner.startswith(_MATRIX):
+            fitted[-2:] = [_in_environment(inner, environment)]
+        elif environment == "pmatrix" and inner.startswith(_STACKED):
+            fitted[-2:] = ["\\binom" + inner.removeprefix(_STACKED)]
+        else:
+            fitted.append(part)
+    if len(fitted) > 1 and fitted[-2] == "\\{" and fitted[-1].startswith(_MATRIX):
+        fitted[-2:] = [_in_environment(fitted[-1], "cases")]
+    return fitted
+
+
+def _in_environment(matrix: str, name: str) -> str:
+    inside = matrix.removeprefix(_MATRIX).removesuffix("\\end{matrix}")
+    return f"\\begin{{{name}}}{inside}\\end{{{name}}}"
 
 
 def _node(element: _Element, depth: int) -> str:
@@ -198,24 +232,33 @@ def _fenced(element: _Element, depth: int) -> str:
     for index, part in enumerate(inside[1:]):
         tex += f" {separators[min(index, len(separators) - 1)]} {part}"
     opening, closing = (_text(element.get(key, default)) or "." for key, default in (("open", "("), ("close", ")")))
+    fitted = _fit_fences([opening, tex, closing] if closing != "." else [opening, tex])
+    if len(fitted) == 1:
+        return fitted[0]
     return f"\\left{opening} {tex} \\right{closing}"
 
 
 def _table(element: _Element, depth: int) -> str:
     rows = []
     for row in element:
-        if local_name(row) in ("mtr", "mlabeledtr"):
-            cells = [cell for cell in row if local_name(cell) == "mtd"]
-            rows.append(" & ".join(_row(cell, depth + 2) for cell in cells))
-    return "\\begin{matrix} " + " \\\\ ".join(rows) + " \\end{matrix}"
+        name = local_name(row)
+        if name in ("mtr", "mlabeledtr"):
+            cells = [_row(cell, depth + 2) for cell in row if local_name(cell) == "mtd"]
+            label = _content(row[0]).strip("()") if name == "mlabeledtr" and len(row) else ""
+            cells = cells[1:] if name == "mlabeledtr" else cells
+            rows.append(" & ".join(cells) + (f" \\tag{{{label}}}" if label else ""))
+    if len(rows) == 1 and "\\tag{" in rows[0]:
+        return rows[0]   # an equation and its number
+    aligned = element.get("columnalign", "").split()[:2] == ["right", "left"]
+    name = "aligned" if aligned else "matrix"
+    return f"\\begin{{{name}}} " + " \\\\ ".join(rows) + f" \\end{{{name}}}"
 
 
 def _enclosed(element: _Element, depth: int) -> str:
     tex = _row(element, depth)
     notation = element.get("notation", "longdiv")
-    if "radical" in notation:
-        return f"\\sqrt{{{tex}}}"
-    return f"\\boxed{{{tex}}}" if "box" in notation else f"\\cancel{{{tex}}}" if "strike" in notation else tex
+    command = next((command for name, command in _NOTATIONS if name in notation), "")
+    return f"\\{command}{{{tex}}}" if command else tex
 
 
 def _semantics(element: _Element, depth: int) -> str:
