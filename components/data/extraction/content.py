@@ -31,6 +31,7 @@ _CONTENT = re.compile(
     re.I,
 )
 _CAPTION = re.compile(r"caption|img_?-?desc|photo-?desc|image-?desc|picture-?desc")   # of names in lower case
+_LISTING = 1.6  # times the characters of the text; pages of links hold at least that much in lists of links
 _MAIN_SHARE = 0.75  # of the kept characters that the main container holds
 _ARTICLE_SHARE = 0.5  # and of those that markup calls an article
 
@@ -39,6 +40,9 @@ def choose(root: _Element, blocks: Sequence[Block]) -> list[bool]:
     """Whether each block is main content. Changes the tree: it is of no use afterwards."""
     voted = _votes(root, blocks)
     keep = [index in voted and not _is_link_list(block) for index, block in enumerate(blocks)]
+    listed = [index in voted and not block.boilerplate for index, block in enumerate(blocks)]
+    if _characters(blocks, listed) > _LISTING * _characters(blocks, keep):   # a page that lists others is made of links
+        keep = [wanted or also for wanted, also in zip(keep, listed, strict=True)]
     for is_chaff in (lambda block: block.navigation, _is_label):
         firm = [wanted and not is_chaff(block) for block, wanted in zip(blocks, keep, strict=True)]
         if _characters(blocks, firm) > 0.6 * _characters(blocks, keep):  # else the whole page sits in such an element
