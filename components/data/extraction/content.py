@@ -31,6 +31,7 @@ _CONTENT = re.compile(
     re.I,
 )
 _CAPTION = re.compile(r"caption|img_?-?desc|photo-?desc|image-?desc|picture-?desc")   # of names in lower case
+_CAPTIONS = 0.5  # of the characters kept; what holds more is an article inside a `figure`
 _LISTING = 1.6  # times the characters of the text; pages of links hold at least that much in lists of links
 _MAIN_SHARE = 0.75  # of the kept characters that the main container holds
 _ARTICLE_SHARE = 0.5  # and of those that markup calls an article
@@ -207,9 +208,17 @@ def _cut_end(blocks: Sequence[Block], keep: list[bool]) -> None:
 
 def _drop_captions(blocks: Sequence[Block], keep: list[bool]) -> None:
     """An article without formulas and code: no captions and credits of pictures."""
-    for index, block in enumerate(blocks):
-        if keep[index] and block.kind == "p" and len(block.text) < 300:
-            keep[index] = not (_in_caption(block) or (len(block.text) < 150 and CREDIT.search(block.text)))
+    captions = [
+        index
+        for index, block in enumerate(blocks)
+        if keep[index]
+        and block.kind == "p"
+        and len(block.text) < 300
+        and (_in_caption(block) or (len(block.text) < 150 and CREDIT.search(block.text)))
+    ]
+    if sum(len(blocks[index].text) for index in captions) < _CAPTIONS * _characters(blocks, keep):
+        for index in captions:
+            keep[index] = False
 
 
 def _in_caption(block: Block) -> bool:
