@@ -169,6 +169,8 @@ def _read(element: _Element) -> CodeBlock | str | None:
         if _is_in_line(element, stripped):
             stripped = " ".join(stripped.split())
             return stripped if OPEN not in stripped else None
+        if "\n" not in stripped:
+            text = stripped
     return _block(element, text)
 
 

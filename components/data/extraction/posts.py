@@ -34,6 +34,8 @@ _MARKS = etree.XPath(
     "contains(@class, 'date') or contains(@class, 'time') or contains(@class, 'head') or contains(@class, 'meta')])"
 )
 _TITLED = etree.XPath("boolean(.//h1//a or .//h2//a or .//h3//a or .//a/h1 or .//a/h2 or .//a/h3)")
+# names of boxes that say where things stand and not what they are
+_LAYOUT = frozenset("wrapper wrap container row col column columns flex grid block inner clearfix section layout".split())
 _LEAST_POSTS = 3
 _ONE_HOLDS_ALL = 0.9  # of the characters: a wrapper of the page that shares its class with boxes beside it
 _SHORT = 32  # mean characters of what is no text of a post
@@ -101,7 +103,8 @@ def _signature(element: _Element) -> Signature | None:
     words = (element.get("class") or "").split()
     if not words or element.tag in ("body", "html", "p", "span", "main"):
         return None
-    return element.tag, words[0].rstrip("0123456789-_")
+    name = words[0].rstrip("0123456789-_")
+    return None if name in _LAYOUT else (element.tag, name)
 
 
 def _are_posts(found: dict[_Element, int]) -> bool:
