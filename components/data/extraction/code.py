@@ -24,7 +24,7 @@ _WIDGET_HINTS = (
 )  # fmt: skip
 _STRING = etree.XPath("string(.)", smart_strings=False)
 _HOLDS_FORMULAS = etree.XPath("boolean(.//math or .//script[@type])")
-_IS_PLAIN = etree.XPath("not(.//*[not(self::span or self::br or self::b or self::i)])")
+_IN_LINE = frozenset(["span", "br", "b", "i", "em", "strong", "a"])
 _LINE_DIVS = etree.XPath("boolean(./div[@class='line'])")
 _BLOCK_CLASS = re.compile(r"(?:^|[\s_-])(?:code)?block(?:$|\s)", re.I)
 _PREFORMATTED = re.compile(r"white-space:\s*pre\s*(?:;|$)", re.I)
@@ -139,7 +139,7 @@ def _candidates(root: _Element, page: Page) -> list[_Element]:
             classes = element.get("class") or ""
             if classes not in widgets or ("fragment" in classes and not _LINE_DIVS(element)):
                 continue
-            if "block" in classes and not _IS_PLAIN(element):
+            if "block" in classes and not all(node.tag in _IN_LINE for node in element.iterdescendants()):
                 continue   # the box around one
         found.append(element)
     return found
@@ -328,8 +328,8 @@ def _outer_rows(table: _Element) -> list[_Element]:
 
 def _without_numbers(lines: list[str]) -> list[str]:
     """Line numbers that are part of the text: every line begins with the number after the last line's."""
-    numbers = lines[::2]
-    if len(lines) >= 6 and numbers == [str(number) for number in range(1, len(numbers) + 1)]:
+    odd = lines[::2]
+    if len(lines) >= 6 and odd == [str(number) for number in range(1, len(odd) + 1)]:
         return lines[1::2]   # a line for the number, and one for the code
     matches = [_NUMBERED.match(line) for line in lines]
     if len(lines) < 3 or not all(matches):

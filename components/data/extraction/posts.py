@@ -35,7 +35,10 @@ _MARKS = etree.XPath(
 )
 _TITLED = etree.XPath("boolean(.//h1//a or .//h2//a or .//h3//a or .//a/h1 or .//a/h2 or .//a/h3)")
 # names of boxes that say where things stand and not what they are
-_LAYOUT = frozenset("wrapper wrap container row col column columns flex grid block inner clearfix section layout".split())
+_LAYOUT = frozenset(
+    ["wrapper", "wrap", "container", "row", "col", "column", "columns", "flex", "grid", "block", "inner", "clearfix",
+     "section", "layout"]
+)  # fmt: skip
 _LEAST_POSTS = 3
 _ONE_HOLDS_ALL = 0.9  # of the characters: a wrapper of the page that shares its class with boxes beside it
 _SHORT = 32  # mean characters of what is no text of a post
