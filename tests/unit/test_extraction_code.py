@@ -154,6 +154,19 @@ def test_questions_and_answers() -> None:
     assert "## Answer (accepted, 7 votes)" in extraction.text and "python list" not in extraction.text
 
 
+def test_of_remarks_below_a_post_those_with_formulas_are_kept() -> None:
+    remarks = "".join(
+        f"<li class='comment'><div class='comment-body'><span class='comment-copy'>{text}</span> &ndash; "
+        f"<a class='comment-user' href='/u'>Ada</a> <span class='comment-date'>Aug 2 at 5:37</span></div></li>"
+        for text in ("It is <span class='math-container'>$b^n+1$</span> that is even.", "Thanks, that helped me a lot!")
+    )
+    first, rest = STACK_EXCHANGE.split("<div class='post-taglist'>", 1)
+    extraction = extract(page(f"{first}<ul class='comments-list'>{remarks}</ul><div class='post-taglist'>{rest}"))
+    assert extraction.thread is not None
+    assert extraction.thread.posts[0].text == POSTS[0] + "\n\n- It is $b^n+1$ that is even."
+    assert all(word not in extraction.text for word in ("Ada", "Aug 2", "Thanks"))
+
+
 @pytest.mark.parametrize("name", FORUMS)
 def test_forum_threads(name: str) -> None:
     extraction = extract(page(FORUMS[name]))

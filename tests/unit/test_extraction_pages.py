@@ -27,6 +27,8 @@ FRAMES = {
     "streamed": f"<div id='B:0'></div><div hidden id='S:0'><p>{FIRST}</p></div><div hidden id='S:1'>{ARTICLE}</div>",
     "hidden until a script runs": f"<div style='visibility: hidden'><article>{ARTICLE}</article></div>",
     "a button without an end": f"<header><button class='menu'>Menu<div>{ARTICLE}</div></header>",
+    "a figure": f"<article><figure class='paragraph-image'><div class='content'>{ARTICLE}</div></figure></article>",
+    "notes called alerts": f"<article>{ARTICLE}<div class='theme-admonition admonition_x alert alert--info'><p>{LAST}</p></div></article>",
     "named like a sidebar, and full of links": f"<div class='content-sidebar-wrap'><main>{ARTICLE}</main><aside class='sidebar'>"
     + "".join(f"<a href='/p{n}'>What else happened in the year {1900 + n}, as told here</a> " for n in range(90)) + "</aside></div>",
 }  # fmt: skip
@@ -72,6 +74,33 @@ def test_an_article_with_comments_is_no_thread(words: str) -> None:
 def test_the_same_posts_on_a_forum_are_a_thread() -> None:
     extraction = extract(page(f"<div class='forum-header'></div><ol class='posts'>{COMMENTS}</ol>"))
     assert extraction.thread is not None and len(extraction.thread.posts) == 30
+
+
+def test_boxes_of_a_layout_are_no_posts() -> None:
+    box = "<div class='{name}'><div class='date'>today</div><div class='author'>Ada</div>{text}</div>"
+    body = "<div class='vote'></div>" + "".join(
+        box.format(name=name, text=text)
+        for name, text in (("container", ARTICLE), ("container", f"<p>{FIRST}</p>"), ("container", f"<p>{LAST}</p>"))
+    )
+    extraction = extract(page(body))
+    assert extraction.thread is None and FIRST in extraction.text
+
+
+def test_one_post_does_not_hold_all_the_others_do_not() -> None:
+    small = "<div class='card'><time>today</time><p>So it was, and so it will be for all of us here.</p></div>"
+    extraction = extract(page(f"<div class='forum'></div><div class='card'><time>now</time>{ARTICLE * 4}</div>{small * 2}"))
+    assert extraction.thread is None and FIRST in extraction.text
+
+
+def test_a_page_of_links_keeps_them() -> None:
+    links = [
+        f"<p><a href='/year/{year}'>What happened on the river in the year {year}, told by those who saw it</a></p>"
+        for year in range(1900, 1940)
+    ]
+    text = extract(page(f"<main><article><h1>The floods</h1><p>{FIRST}</p>{''.join(links)}</article></main>")).text
+    assert FIRST in text and text.count("told by those who saw it") == 40
+    few = extract(page(f"<main><article><h1>The floods</h1>{ARTICLE}{''.join(links[:5])}</article></main>")).text
+    assert "told by those who saw it" not in few
 
 
 def test_a_cookie_notice_goes_and_a_text_about_cookies_stays() -> None:

@@ -380,6 +380,35 @@ CODES = {
     ),
     "xmp": ("<xmp>" + CODE + "</xmp>", CODE, ""),
     "nested pre pre": ("<pre><pre>" + E(CODE) + "</pre></pre>", CODE, ""),
+    "code around pre": (
+        "<code class='highlight-wrap'>\n<pre><code class='language-python'>" + E(CODE) + "</code></pre>\n</code>",
+        CODE,
+        "python",
+    ),
+    "code around table": (
+        "<div class='language-python highlighter-rouge'><div class='highlight'><code><table class='rouge-table'><tbody><tr><td class='rouge-gutter gl'><pre class='lineno'>"
+        + "".join(f"{n}\n" for n, _ in NUMBERED) + "</pre></td><td class='rouge-code'><pre>" + E(CODE) + "</pre></td></tr></tbody></table></code></div></div>",
+        CODE,
+        "python",
+    ),
+    "hugo table on lines": (
+        "<div class='highlight'><div class='chroma'>\n<table class='lntable'><tr><td class='lntd'>\n<pre class='chroma'><code>"
+        + "".join(f"<span class='lnt'>{n}\n</span>" for n, _ in NUMBERED)
+        + "</code></pre></td>\n  <td class='lntd'>\n  <pre class='chroma'><code class='language-python' data-lang='python'>" + E(CODE) + "</code></pre></td></tr></table></div></div>",
+        CODE,
+        "python",
+    ),
+    "rows of number and line": (
+        "<code class='flex-1'><pre class='flex flex-col'>"
+        + "".join(f"<div class='flex flex-row'><span class='text-end'>{n}</span><div class='flex-1'>{E(line) or '&nbsp;'}</div></div>" for n, line in NUMBERED)
+        + "</pre></code>",
+        CODE,
+        "",
+    ),
+    "writerside": ("<div class='code-block' data-lang='python'>" + E(CODE) + "</div>", CODE, "python"),
+    "code styled as block": ("<div><code style='white-space: pre'>\n" + E(CODE) + "\n</code></div>", CODE, ""),
+    "code named block": ("<code class='hl lean block'>\n    <span>def</span> h1 := 1\n</code>", "def h1 := 1", ""),
+    "style inside": ("<pre><style>.x{color:red}</style><code>" + E(CODE) + "</code></pre>", CODE, ""),
     "each line a code": (
         "<p>" + "<br>".join(f"<code>{nb(line)}</code>" for line in LINES if line) + "</p>",
         CODE.replace("\n\n", "\n"),

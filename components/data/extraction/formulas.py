@@ -350,7 +350,7 @@ def _tex_in_url(url: str) -> str:
         tex = unquote_plus(match[1])
     else:
         parts = urlsplit(url)
-        tex = unquote(parts.query or parts.path.rpartition("/svg/")[2] or parts.path.rpartition("/")[2])
+        tex = unquote(parts.query or parts.path.rpartition("/svg/" if "/svg/" in parts.path else "/")[2])
         if re.search(r"\.(?:png|gif|svg|jpe?g|webp)$", tex):
             return ""
     tex, _, delimited = undelimit(strip_wrapping(tex))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable
 
@@ -35,6 +36,7 @@ _LETTERS = {
 
 
 _MATRIX, _STACKED = "\\begin{matrix}", "\\genfrac{}{}{0pt}{}"
+_SPACE = "\x00"  # one that shows, inside `\text`; no page holds this character
 _NOTATIONS = [("radical", "sqrt"), ("box", "boxed"), ("strike", "cancel"), ("top", "overline"), ("bottom", "underline")]
 _FENCED = {
     ("(", ")"): "pmatrix",
@@ -57,7 +59,8 @@ def local_name(element: _Element) -> str:
 
 
 def _tidy(tex: str) -> str:
-    return " ".join(tex.split()).replace("{ ", "{").replace(" }", "}").replace("_ ", "_").replace("^ ", "^")
+    tex = " ".join(tex.split()).replace("{ ", "{").replace(" }", "}").replace("_ ", "_").replace("^ ", "^")
+    return tex.replace(_SPACE, " ")
 
 
 def _row(element: _Element, depth: int) -> str:
@@ -164,8 +167,8 @@ def _operator(element: _Element, depth: int) -> str:
 
 
 def _mtext(element: _Element, depth: int) -> str:
-    text = "".join(element.itertext()).replace("\xa0", " ")
-    return f"\\text{{{text}}}" if text.strip() else "\\ " if text else ""
+    text = re.sub(r"\s+", _SPACE, "".join(element.itertext()))
+    return f"\\text{{{text}}}" if text.strip(_SPACE) else "\\ " if text else ""
 
 
 def _fraction(element: _Element, depth: int) -> str:
