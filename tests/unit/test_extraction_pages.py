@@ -28,7 +28,6 @@ FRAMES = {
     "hidden until a script runs": f"<div style='visibility: hidden'><article>{ARTICLE}</article></div>",
     "a button without an end": f"<header><button class='menu'>Menu<div>{ARTICLE}</div></header>",
     "a figure": f"<article><figure class='paragraph-image'><div class='content'>{ARTICLE}</div></figure></article>",
-    "notes called alerts": f"<article>{ARTICLE}<div class='theme-admonition admonition_x alert alert--info'><p>{LAST}</p></div></article>",
     "named like a sidebar, and full of links": f"<div class='content-sidebar-wrap'><main>{ARTICLE}</main><aside class='sidebar'>"
     + "".join(f"<a href='/p{n}'>What else happened in the year {1900 + n}, as told here</a> " for n in range(90)) + "</aside></div>",
 }  # fmt: skip
@@ -78,7 +77,7 @@ def test_the_same_posts_on_a_forum_are_a_thread() -> None:
 
 def test_boxes_of_a_layout_are_no_posts() -> None:
     box = "<div class='{name}'><div class='date'>today</div><div class='author'>Ada</div>{text}</div>"
-    body = "<div class='vote'></div>" + "".join(
+    body = "<div class='forum'></div>" + "".join(
         box.format(name=name, text=text)
         for name, text in (("container", ARTICLE), ("container", f"<p>{FIRST}</p>"), ("container", f"<p>{LAST}</p>"))
     )
@@ -88,7 +87,8 @@ def test_boxes_of_a_layout_are_no_posts() -> None:
 
 def test_one_post_does_not_hold_all_the_others_do_not() -> None:
     small = "<div class='card'><time>today</time><p>So it was, and so it will be for all of us here.</p></div>"
-    extraction = extract(page(f"<div class='forum'></div><div class='card'><time>now</time>{ARTICLE * 4}</div>{small * 2}"))
+    large = f"<div class='card'><time>now</time><i class='author'>Ada</i>{ARTICLE * 4}</div>"
+    extraction = extract(page(f"<div class='forum'></div>{large}{small * 2}"))
     assert extraction.thread is None and FIRST in extraction.text
 
 
@@ -101,6 +101,14 @@ def test_a_page_of_links_keeps_them() -> None:
     assert FIRST in text and text.count("told by those who saw it") == 40
     few = extract(page(f"<main><article><h1>The floods</h1>{ARTICLE}{''.join(links[:5])}</article></main>")).text
     assert "told by those who saw it" not in few
+
+
+@pytest.mark.parametrize(("classes", "kept"), [
+    ("theme-admonition admonition_x alert alert--info", True), ("alert alert--info", False),
+])  # fmt: skip
+def test_a_note_is_text_though_it_is_called_an_alert(classes: str, kept: bool) -> None:
+    note = f"<div class='{classes}'><p>Mind the gap.</p></div>"
+    assert ("Mind the gap." in extract(page(f"<article>{ARTICLE}{note}{ARTICLE}</article>")).text) == kept
 
 
 def test_a_cookie_notice_goes_and_a_text_about_cookies_stays() -> None:
