@@ -312,6 +312,10 @@ FORMULAS = {
         "<img src='https://s0.wp.com/latex.php?latex=2omega_0%2C+2omega_0-4pi&#038;bg=ffffff&#038;s=0' class='latex'>",
         "$2omega_0, 2omega_0-4pi$",
     ),
+    "canvas by address": ("<img class='equation_image' src='/equation_images/%255Cfrac%257B1%257D%257B8%257D'>", "$\\frac{1}{8}$"),
+    "habr": ("<img src='https://habrastorage.org/x.svg' alt='$inline$\\varphi_1$inline$'>", "$\\varphi_1$"),
+    "elements named tex": ("<x-katex>\\delta_1</x-katex> and <eq>\\delta_2</eq>", ["$\\delta_1$", "$\\delta_2$"]),
+    "fraction of marks": ("<sup>3</sup>&frasl;<sub>4</sub> of it", "3\u20444 of it"),
     "group of a post": (
         "<span class='d-none'>$\\begingroup$</span> and $u_1$ with <span class='d-none'>$\\endgroup$</span>",
         "$u_1$",

@@ -323,7 +323,8 @@ def _open_script(element: _Element, walk: _Walk) -> None:
     content = "".join(element.itertext()).strip()
     before = walk.parts[-1][-1:] if walk.parts else ""
     is_note = "reference" in (element.get("class") or "") or content.startswith("[") or element.find(".//a") is not None
-    if not content or len(content) > 40 or not before.strip() or is_note or _ORDINAL.fullmatch(content):
+    alone = not before.strip() or before == "\u2044"   # the slash of a fraction
+    if not content or len(content) > 40 or alone or is_note or _ORDINAL.fullmatch(content):
         return
     brace = len(content) > 1 and OPEN not in content
     walk.parts.append(("^" if element.tag == "sup" else "_") + ("{" if brace else ""))

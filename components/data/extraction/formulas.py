@@ -38,6 +38,10 @@ _TAGS = (
     "latex",
     "inline-math",
     "la-tex",
+    "x-katex",
+    "x-tex",
+    "eq",
+    "eqn",
     "var",
 )
 _MATHJAX_OUTPUT = frozenset([
@@ -98,10 +102,10 @@ _IMAGE_URL = re.compile(
     r"render/math|/equation\?|upmath|s2cms|quicklatex|math\.now\.sh|/latex|/tex/|tex\.cgi|/math/render|"
     r"eq\.latex|/svg\.image|"
     r"/gif\.latex|/png\.latex|/svg\.latex|texify|latexmath|wikimedia\.org/api/rest_v1/media/math|"
-    r"%5c[a-z]{2}",   # of whatever service: no other address holds a command of TeX
+    r"%(?:25)?5c[a-z]{2}",   # of whatever service: no other address holds a command of TeX
     re.I,
 )
-_IMAGE_HINTS = ("tex", "math", "chart", "equation", "s2cms", "forkosh", "codecogs", "%5c")
+_IMAGE_HINTS = ("tex", "math", "chart", "equation", "s2cms", "forkosh", "codecogs", "5c")
 _SOURCES = ("src", "data-src", "data-lazy-src", "data-original")
 _IMAGE_OPTIONS = re.compile(r"^(?:\\(?:dpi\{\d+\}|[bf]g_\w+|inline|large|Large|small|huge|fn_\w+|displaystyle)\s*)+")
 _QUERY = re.compile(r"[?&](?:tex|latex|math|chl|eq|equation|formula|from|expr|code|t|l)=([^&#]+)", re.I)
@@ -353,6 +357,7 @@ def _tex_in_url(url: str) -> str:
         tex = unquote(parts.query or parts.path.rpartition("/svg/" if "/svg/" in parts.path else "/")[2])
         if re.search(r"\.(?:png|gif|svg|jpe?g|webp)$", tex):
             return ""
+    tex = unquote(tex) if "%5C" in tex else tex   # some encode it twice
     tex, _, delimited = undelimit(strip_wrapping(tex))
     tex = _IMAGE_OPTIONS.sub("", tex).strip()
     named = match is not None and (maybe_tex(tex) or "latex" in match[0])

@@ -8,6 +8,8 @@ _DISPLAYS = "equation|align|gather|multline|eqnarray|displaymath"
 _DELIMITED = [
     (re.compile(r"\s*\\\[(.+)\\\]\s*", re.S), True),
     (re.compile(r"\s*\\\((.+)\\\)\s*", re.S), False),
+    (re.compile(r"\s*\$inline\$(.+)\$inline\$\s*", re.S), False),   # Habr's
+    (re.compile(r"\s*\$\$display\$\$(.+)\$\$display\$\$\s*", re.S), True),
     (re.compile(r"\s*\$\$(.+)\$\$\s*", re.S), True),
     (re.compile(r"\s*\$(?:latex\s)?(.+)\$\s*", re.S), False),
     (re.compile(rf"\s*(\\begin\{{({_DISPLAYS})\*?\}}.+\\end\{{\2\*?\}})\s*", re.S), True),
