@@ -1,8 +1,8 @@
 """Main content: which blocks of a page belong to it.
 
-Resiliparse decides, block by block: a mark before every block shows in its text which ones it kept. What its rules lose
-inside the main content (code, formulas, headings, paragraphs between kept ones) is taken back, what is plainly
-boilerplate goes.
+The blocks of the page's `main`, where that is plain. Else Resiliparse decides, block by block: a mark before every
+block shows in its text which ones it kept. What is lost inside the main content (code, formulas, headings, paragraphs
+between kept ones) is taken back, what is plainly boilerplate goes.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from resiliparse.extract.html2text import extract_plain_text
 
 from components.data.extraction.blocks import Block
 from components.data.extraction.labels import CONTACT, CREDIT, ENDS, is_date_line, is_label_text
+from components.data.extraction.scan import Page
 
 _MARK = re.compile("\ue002([0-9]+)\ue003")
 _LEAST = 200  # characters; less than this kept, and the page is read by link density alone
@@ -33,13 +34,16 @@ _CONTENT = re.compile(
 _CAPTION = re.compile(r"caption|img_?-?desc|photo-?desc|image-?desc|picture-?desc")   # of names in lower case
 _CAPTIONS = 0.5  # of the characters kept; what holds more is an article inside a `figure`
 _LISTING = 1.6  # times the characters of the text; pages of links hold at least that much in lists of links
+_LEAST_MAIN = 500  # characters of text in the main element
+_MOST = 0.6  # of the text's characters are in it
+_PLAIN = 0.97  # of its characters are text
 _MAIN_SHARE = 0.75  # of the kept characters that the main container holds
 _ARTICLE_SHARE = 0.5  # and of those that markup calls an article
 
 
-def choose(root: _Element, blocks: Sequence[Block]) -> list[bool]:
+def choose(root: _Element, blocks: Sequence[Block], page: Page) -> list[bool]:
     """Whether each block is main content. Changes the tree: it is of no use afterwards."""
-    voted = _votes(root, blocks)
+    voted = _of_plain_main(blocks, page) or _votes(root, blocks)
     keep = [index in voted and not _is_link_list(block) for index, block in enumerate(blocks)]
     listed = [index in voted and not block.boilerplate for index, block in enumerate(blocks)]
     if _characters(blocks, listed) > _LISTING * _characters(blocks, keep):   # a page that lists others is made of links
@@ -89,6 +93,20 @@ def _by_prose(blocks: Sequence[Block]) -> list[bool]:
         within and not (block.boilerplate or _is_link_list(block) or _is_label(block))
         for block, within in zip(blocks, _are_within(blocks, container), strict=True)
     ]
+
+
+def _of_plain_main(blocks: Sequence[Block], page: Page) -> set[int]:
+    """The blocks of the element that markup calls the main one, where it holds most of the page's text and hardly any
+    boilerplate; else none. Nobody need vote then."""
+    if len(page.mains) != 1:
+        return set()
+    within = _are_within(blocks, page.mains[0])
+    text = [not block.boilerplate and not _is_link_list(block) for block in blocks]
+    found = [inside and good for inside, good in zip(within, text, strict=True)]
+    characters = _characters(blocks, found)
+    if characters < max(_LEAST_MAIN, _MOST * _characters(blocks, text), _PLAIN * _characters(blocks, within)):
+        return set()
+    return {index for index, wanted in enumerate(found) if wanted}
 
 
 def _votes(root: _Element, blocks: Sequence[Block]) -> set[int]:

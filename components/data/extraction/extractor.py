@@ -73,7 +73,7 @@ def extract_page(html: str | bytes, url: str = "", content_type: str = "") -> Ex
     if not any(keep):
         mark = None   # or one whose posts are empty
     found = None if mark else find_posts(blocks, page)
-    keep = keep if mark else choose(root, blocks)
+    keep = keep if mark else choose(root, blocks, page)
     if found:
         mark = _number_posts(blocks, found, keep)
         keep = [block.post >= 0 for block in blocks]

@@ -91,6 +91,7 @@ class Page:
     hidden: tuple[_Element, ...]
     data: tuple[_Element, ...]  # elements with one of `FORMULA_DATA`
     typewritten: tuple[_Element, ...]  # div and p whose style names white space and a font of one width
+    mains: tuple[_Element, ...]  # that markup says the page is about
     scripts: str
     asciimath: bool
 
@@ -108,6 +109,7 @@ def scan(root: _Element, source: str) -> Page:
     typewritten: list[_Element] = []
     pruned: list[_Element] = []
     types: set[str] = set()
+    mains: list[_Element] = []
     most = functools.cache(lambda: _ALL_OF_IT * _LENGTH(root))   # counted when first asked for, and once
     walker = etree.iterwalk(root, events=("start",))
     for _, element in walker:
@@ -118,6 +120,8 @@ def scan(root: _Element, source: str) -> Page:
             continue
         if tag == "pre":
             walker.skip_subtree()  # a highlighter's hundreds of spans say nothing
+        elif tag == "main":
+            mains.append(element)
         for name in element.keys():  # noqa: SIM118  an element is no mapping
             if name == "class":
                 value = element.get("class", "")
@@ -136,6 +140,8 @@ def scan(root: _Element, source: str) -> Page:
                     typewritten.append(element)
             elif name == "hidden" or (name == "role" and element.get("role") == "navigation"):
                 hidden.append(element)
+            elif name == "role" and element.get("role") == "main" and tag != "main":
+                mains.append(element)
             elif name in FORMULA_DATA:
                 data.append(element)
             elif name == "itemtype":
@@ -152,7 +158,8 @@ def scan(root: _Element, source: str) -> Page:
         scripts = "mathjax"
     asciimath = any(name in scripts for name in _ASCIIMATH)
     named = (frozenset(classes), words, frozenset(types))
-    return Page(source, *named, tuple(hidden), tuple(data), tuple(typewritten), scripts, asciimath)
+    found = (tuple(hidden), tuple(data), tuple(typewritten), tuple(mains))
+    return Page(source, *named, *found, scripts, asciimath)
 
 
 def _name(element: _Element, attribute: str) -> None:
