@@ -2,7 +2,8 @@
 
     python benchmarks/extraction.py                          the shipped sample
     python benchmarks/extraction.py /usr/share/doc/x/html    HTML below folders
-    python benchmarks/extraction.py --write                  also rewrite benchmarks/extraction.md
+    python benchmarks/extraction.py --write                  also rewrite benchmarks/extraction.md, or with folders
+                                                             append to benchmarks/extraction_web.md
 
 Every extractor gets a page's bytes decoded as the page says, one page at a time, in one process; seconds are CPU time,
 the least of three for each page.
@@ -13,6 +14,7 @@ Peers that are not installed are left out.
 from __future__ import annotations
 
 import argparse
+import gzip
 import importlib.metadata
 import logging
 import math
@@ -32,6 +34,7 @@ from components.data.extraction.survival import measure
 from components.data.ingestion.readers import shipped_pages
 
 RESULTS = Path(__file__).with_suffix(".md")
+WEB = Path(__file__).with_name("extraction_web.md")
 ROUNDS = 3
 Extractor = Callable[[str], str]
 
@@ -112,7 +115,9 @@ def read_pages(folders: list[Path], most: int) -> list[str]:
     if not folders:
         return [decode(page.html, page.content_type) for page in shipped_pages()[:most]]
     paths = sorted(path for folder in folders for path in folder.rglob("*.htm*"))
-    return [decode(path.read_bytes()) for path in paths[:: max(1, len(paths) // most)][:most]]
+    chosen = paths[:: max(1, len(paths) // most)][:most]
+    pages = (gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes() for path in chosen)
+    return [decode(page) for page in pages]
 
 
 def run(functions: dict[str, Extractor], pages: list[str]) -> dict[str, Outcome]:
@@ -167,7 +172,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="*", type=Path, help="folders of HTML; none: the shipped sample")
     parser.add_argument("--pages", type=int, default=300, help="most pages")
-    parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name}")
+    parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name}, append to {WEB.name}")
     arguments = parser.parse_args()
     pages = read_pages(arguments.folders, arguments.pages)
     functions = peers()
@@ -181,7 +186,10 @@ def main() -> None:
         + table(outcomes, versions, len(pages))
     )
     print(text)
-    if arguments.write:
+    if arguments.write and arguments.folders:
+        with WEB.open("a") as file:
+            file.write(f"\n{text}\n")
+    elif arguments.write:
         RESULTS.write_text(f"# Extraction: speed and survival\n\n{NOTES}\n\n{text}\n")
 
 

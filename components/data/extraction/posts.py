@@ -82,23 +82,32 @@ def _repeated(blocks: Sequence[Block]) -> dict[Signature, dict[_Element, int]]:
             signatures[element] = _signature(element)
             element = element.getparent()
     counts = Counter(filter(None, signatures.values()))
-    chains: dict[_Element, dict[Signature, _Element]] = {}
+    nearest: dict[_Element | None, _Element | None] = {None: None}   # of a repeated signature, from each element up
 
-    def chain(element: _Element | None) -> dict[Signature, _Element]:
-        """The nearest element of each signature from `element` up."""
-        if element is None:
-            return {}
-        if element not in chains:
-            above, signature = chain(element.getparent()), signatures[element]
-            enough = signature is not None and counts[signature] >= _LEAST_POSTS
-            chains[element] = {**above, signature: element} if signature and enough else above
-        return chains[element]
+    def climb(element: _Element | None) -> _Element | None:
+        path = []
+        while element is not None and element not in nearest:
+            path.append(element)
+            element = element.getparent()
+        found = nearest[element]
+        for below in reversed(path):
+            signature = signatures[below]
+            found = below if signature and counts[signature] >= _LEAST_POSTS else found
+            nearest[below] = found
+        return found
 
     units: dict[Signature, dict[_Element, int]] = defaultdict(dict)
     for block in blocks:
-        for signature, element in chain(block.home.getparent()).items():
+        owners: dict[Signature, _Element] = {}
+        element = climb(block.home.getparent())
+        while element is not None:
+            signature = signatures[element]
+            if signature is not None:
+                owners.setdefault(signature, element)
+            element = climb(element.getparent())
+        for signature, owner in reversed(owners.items()):   # of several that hold the same, the outermost comes first
             found = units[signature]
-            found[element] = found.get(element, 0) + len(block.text)
+            found[owner] = found.get(owner, 0) + len(block.text)
     return units
 
 
