@@ -24,6 +24,9 @@ PAGES = {
     "external entity": b"<!DOCTYPE x [<!ENTITY e SYSTEM 'file:///etc/passwd'>]><p>&e;</p>" + GOOD,
     "endless table": b"<table>" + b"<tr><td>1<td>2" * 200_000,
     "code in tables in tables": b"<table class='code'><tr><td class='code'>" * 140 + b"<i class='line'>x</i>" * 15_000,
+    "posts in boxes": b"<i class='forum user'></i>" + b"".join(
+        b"".join(b"<div class='box%c%c'>" % (97 + n // 26, 97 + n % 26) for n in range(200)) + posts + b"</div>" * 200
+        for posts in (b"<div class='post'><b>text that is some</b></div>" * 8000, b"x", b"y")),
     "delimiters": b"<p>mathjax " + b"\\(" * 20_000,
     "unclosed tags": b"<script>" * 20_000 + b"<pre " * 20_000 + b"<!--" * 20_000,
     "quotes": b"<blockquote>" * 500 + b"x<br>" * 20_000,
@@ -55,6 +58,12 @@ def test_tables_in_tables_are_read_once(worker: PageWorker) -> None:
     """The fuzz run found them: each level read all below it, and a page of 90 kB took 17 seconds."""
     answer = worker.extract(PAGES["code in tables in tables"])
     assert answer["document"]["text"].count("x") == 15_000
+
+
+def test_posts_in_boxes_ask_each_box_once(worker: PageWorker) -> None:
+    """Every post asked all the boxes around it for their names: ten seconds."""
+    answer = worker.extract(PAGES["posts in boxes"])
+    assert answer["document"]["text"].count("text that is some") == 8000
 
 
 def test_a_gigabyte_of_attributes_is_refused_unread(worker: PageWorker) -> None:

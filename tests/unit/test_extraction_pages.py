@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from components.data.extraction import extract
+from components.data.extraction import content, extract
 
 FIRST = (
     "The river had been rising since the morning, and by noon the lower fields were under water. Nobody in the village "
@@ -101,6 +101,22 @@ def test_a_page_of_links_keeps_them() -> None:
     assert FIRST in text and text.count("told by those who saw it") == 40
     few = extract(page(f"<main><article><h1>The floods</h1>{ARTICLE}{''.join(links[:5])}</article></main>")).text
     assert "told by those who saw it" not in few
+
+
+@pytest.mark.parametrize(("body", "voted"), [
+    (f"<main>{ARTICLE}</main><aside><p>{FIRST}</p></aside>", False),
+    (f"<div role='main'>{ARTICLE}</div>", False),
+    (f"<main>{ARTICLE}<div class='related-posts'><p>{FIRST}</p></div></main>", True),   # not only text
+    (f"<main><p>{FIRST}</p></main><div>{ARTICLE}</div>", True),   # not most of it
+    (f"<main>{ARTICLE}</main><main>{ARTICLE}</main>", True),
+    (f"<div>{ARTICLE}</div>", True),
+])  # fmt: skip
+def test_a_plain_main_element_is_taken_at_its_word(body: str, voted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    vote = content.extract_plain_text
+    monkeypatch.setattr(content, "extract_plain_text", lambda *page, **options: asked.append(1) or vote(*page, **options))
+    assert LAST in extract(page(body)).text
+    assert bool(asked) == voted
 
 
 @pytest.mark.parametrize(("classes", "kept"), [
