@@ -303,6 +303,10 @@ FORMULAS = {
         "<math display='block'><mtable><mlabeledtr><mtd><mtext>(7)</mtext></mtd><mtd><mi>a</mi><mo>=</mo><mi>b</mi></mtd></mlabeledtr></mtable></math>",
         "$$a = b \\tag{7}$$",
     ),
+    "mathml numbered lines": (
+        "<math display='block'><mtable columnalign='right left'><mlabeledtr><mtd><mtext>(7)</mtext></mtd><mtd><mi>a</mi></mtd></mlabeledtr><mtr><mtd><mi>b</mi></mtd></mtr></mtable></math>",
+        "$$\\begin{aligned} a \\quad (7) \\\\ b \\end{aligned}$$",
+    ),
     "mathml overline": (
         "<math><menclose notation='top'><mi>A</mi><mi>B</mi></menclose></math>",
         "$\\overline{A B}$",

@@ -16,7 +16,8 @@ from components.data.extraction.slots import OPEN, Slots
 _TAGS = ("pre", "code", "tt", "kbd", "samp", "listing", "xmp", "textarea", "table")
 _WIDGETS = re.compile(
     r"syntaxhighlighter|crayon-syntax|ltx_listing|CodeMirror-code|(?:^|\s)de1(?:$|\s)|code-view|linenums|hljs-ln|"
-    r"(?:^|\s)(?:code-block|codeblock)(?:$|\s)|(?:^|\s)dp-\w|ace_text-layer|view-lines|enlighter-code|geshifilter-|w3-code|(?:^|\s)fragment(?:$|\s)"
+    r"(?:^|\s)(?:code-block|codeblock|fragment)(?:$|\s)|(?:^|\s)dp-\w|ace_text-layer|view-lines|enlighter-code|"
+    r"geshifilter-|w3-code"
 )  # of elements that hold code without being any of these
 _WIDGET_HINTS = (
     "syntaxhighlighter", "crayon-", "ltx_listing", "CodeMirror", "de1", "code", "linenums", "hljs-", "dp-", "ace_text",
@@ -24,7 +25,7 @@ _WIDGET_HINTS = (
 )  # fmt: skip
 _STRING = etree.XPath("string(.)", smart_strings=False)
 _HOLDS_FORMULAS = etree.XPath("boolean(.//math or .//script[@type])")
-_IN_LINE = frozenset(["span", "br", "b", "i", "em", "strong", "a"])
+_PHRASING = frozenset(["span", "br", "b", "i", "em", "strong", "a"])
 _LINE_DIVS = etree.XPath("boolean(./div[@class='line'])")
 _BLOCK_CLASS = re.compile(r"(?:^|[\s_-])(?:code)?block(?:$|\s)", re.I)
 _PREFORMATTED = re.compile(r"white-space:\s*pre\s*(?:;|$)", re.I)
@@ -139,7 +140,7 @@ def _candidates(root: _Element, page: Page) -> list[_Element]:
             classes = element.get("class") or ""
             if classes not in widgets or ("fragment" in classes and not _LINE_DIVS(element)):
                 continue
-            if "block" in classes and not all(node.tag in _IN_LINE for node in element.iterdescendants()):
+            if "block" in classes and not all(node.tag in _PHRASING for node in element.iterdescendants()):
                 continue   # the box around one
         found.append(element)
     return found

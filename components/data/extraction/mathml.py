@@ -242,16 +242,17 @@ def _fenced(element: _Element, depth: int) -> str:
 
 
 def _table(element: _Element, depth: int) -> str:
-    rows = []
+    rows, labels = [], []
     for row in element:
         name = local_name(row)
         if name in ("mtr", "mlabeledtr"):
             cells = [_row(cell, depth + 2) for cell in row if local_name(cell) == "mtd"]
-            label = _content(row[0]).strip("()") if name == "mlabeledtr" and len(row) else ""
-            cells = cells[1:] if name == "mlabeledtr" else cells
-            rows.append(" & ".join(cells) + (f" \\tag{{{label}}}" if label else ""))
-    if len(rows) == 1 and "\\tag{" in rows[0]:
-        return rows[0]   # an equation and its number
+            labelled = name == "mlabeledtr" and len(cells) > 1
+            labels.append(_content(row[0]).strip("()") if labelled else "")
+            rows.append(" & ".join(cells[1:] if labelled else cells))
+    if len(rows) == 1 and labels[0]:
+        return f"{rows[0]} \\tag{{{labels[0]}}}"   # an equation and its number
+    rows = [f"{row} \\quad ({label})" if label else row for row, label in zip(rows, labels, strict=True)]
     aligned = element.get("columnalign", "").split()[:2] == ["right", "left"]
     name = "aligned" if aligned else "matrix"
     return f"\\begin{{{name}}} " + " \\\\ ".join(rows) + f" \\end{{{name}}}"
