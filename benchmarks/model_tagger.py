@@ -11,6 +11,7 @@ how fast it says it, and that both say it, does not depend on that. Prints a tab
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 import os
 import random
 import socket
@@ -155,6 +156,8 @@ def main() -> None:
     parser.add_argument("--url", default="", help="of a server of it; none: one is started here")
     parser.add_argument("--write", type=Path, help="append the table to this file")
     values = parser.parse_args()
+    if values.url and not values.tagger:
+        parser.error("--url needs --tagger: the directory that is served there")
     texts = documents(values.documents)
     with tempfile.TemporaryDirectory() as folder:
         tagger = values.tagger or make_tagger(values.shape, Path(folder))
@@ -163,11 +166,14 @@ def main() -> None:
         else:
             with served(tagger) as url:
                 rows = table(tagger, url, texts)
-    import vllm
-
+    try:
+        vllm = importlib.metadata.version("vllm")
+    except importlib.metadata.PackageNotFoundError:
+        vllm = "elsewhere"   # the server may have it alone
+    what = values.tagger.name if values.tagger else values.shape
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
-    head = f"{date.today()}, {values.shape}, {len(texts)} documents of {CHARACTERS} characters, {device}, "
-    head += f"torch {torch.__version__}, transformers {transformers.__version__}, vLLM {vllm.__version__}."
+    head = f"{date.today()}, {what}, {len(texts)} documents of {CHARACTERS} characters, {device}, "
+    head += f"torch {torch.__version__}, transformers {transformers.__version__}, vLLM {vllm}."
     lines = [head, "", "| tagger | texts a request | documents/s | | same class | scores apart, median / most |",
              "|---|---:|---:|---:|---:|---:|", *rows]  # fmt: skip
     print("\n".join(lines))

@@ -158,8 +158,7 @@ class _Walk:
         if OPEN in text:
             text = self.slots.without_copies(text)
         block = Block(text, "p", anchor, after, links=links, post=self.post)
-        if self.regions:
-            self.mark(block)
+        self.mark(block)
         items = self.slots.get(text) if OPEN in text else []
         block.slots = bool(items) and any(not isinstance(item, str) for item in items)
         if len(items) == 1 and isinstance(items[0], CodeBlock) and PLACEHOLDER.fullmatch(text.strip()):
